@@ -1,0 +1,230 @@
+"""Runs everything that `make test` promises, in order, and ends everything it started.
+
+Stages that need a cluster share one dev cluster of their own (`test`), which leaves a running
+demo alone. The last line is `N passed, N failed, N skipped`; a static check counts as one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).resolve().parent.parent
+CLUSTER = "test"
+PYTHON = sys.executable
+BIN = Path(sys.executable).parent
+PACKAGES = [
+    "operator/agentsystem_operator",
+    "agent_runtime",
+    "agentsystem_cli",
+    "devcluster",
+    "images",
+    "demo",
+    "bench",
+    "tests",
+]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Outcome of one stage."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped
+        )
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+class Interrupted(Exception):
+    """SIGINT or SIGTERM arrived."""
+
+
+class Runner:
+    """Starts one command at a time, each in a session of its own so that it can be ended."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+        self.env = {**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"}
+
+    def run(self, *command: str | Path) -> int:
+        """Return the exit code of the command; its output goes through."""
+        self._child = subprocess.Popen(
+            [str(part) for part in command], cwd=ROOT, env=self.env, start_new_session=True
+        )
+        try:
+            return self._child.wait()
+        finally:
+            self.end()
+            self._child = None
+
+    def end(self) -> None:
+        """End the running command and what it started: first politely, then surely."""
+        child = self._child
+        if child is None or child.poll() is not None:
+            return
+        for sent, patience_s in ((signal.SIGINT, 60), (signal.SIGKILL, 10)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, sent)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(patience_s)
+                return
+
+
+def check(runner: Runner, *command: str | Path) -> Tally:
+    """Run a static check: it counts as one."""
+    return Tally(passed=1) if runner.run(*command) == 0 else Tally(failed=1)
+
+
+def pytest(runner: Runner, *arguments: str) -> Tally:
+    """Run pytest and read its counts from the report, not from its words."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        code = runner.run(PYTHON, "-m", "pytest", "-q", f"--junitxml={report}", *arguments)
+        if not report.exists():
+            return Tally(failed=1)
+        suite = next(ET.parse(report).getroot().iter("testsuite"))  # noqa: S314 - our own file
+    total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
+    broken = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+    if code != 0 and broken == 0:
+        broken = 1  # e.g. nothing collected: a stage without tests has not passed
+    return Tally(max(total - broken - skipped, 0), broken, skipped)
+
+
+def present(*folders: str) -> list[str]:
+    """Return those folders that exist and hold anything."""
+    return [folder for folder in folders if (ROOT / folder).is_dir()]
+
+
+def lint(runner: Runner) -> Tally:
+    """Style and spelling."""
+    return (
+        check(runner, BIN / "ruff", "check", *present(*PACKAGES))
+        + check(runner, BIN / "ruff", "format", "--check", *present(*PACKAGES))
+        + check(runner, BIN / "codespell", *present(*PACKAGES), "docs", "config", "README.md")
+    )
+
+
+def types(runner: Runner) -> Tally:
+    """Mypy, strict, on everything."""
+    return check(runner, BIN / "mypy", *present(*PACKAGES))
+
+
+def layers(runner: Runner) -> Tally:
+    """Import contracts."""
+    return check(runner, BIN / "lint-imports")
+
+
+def verify(runner: Runner) -> Tally:
+    """Generated files are what their sources give."""
+    return check(runner, "make", "--no-print-directory", "verify")
+
+
+def unit(runner: Runner) -> Tally:
+    """Unit, property and contract tests: no cluster, no network."""
+    return pytest(runner, "tests/unit", "tests/property", "tests/contract")
+
+
+def integration(runner: Runner) -> Tally:
+    """The operator as a process against a real apiserver."""
+    return pytest(runner, "tests/integration")
+
+
+def e2e(runner: Runner) -> Tally:
+    """The whole on real nodes, with the images that users get."""
+    if runner.run("make", "--no-print-directory", "images", f"NAME={CLUSTER}") != 0:
+        return Tally(failed=1)
+    return pytest(runner, "tests/e2e")
+
+
+Stage = Callable[[Runner], Tally]
+STATIC: dict[str, Stage] = {"lint": lint, "types": types, "layers": layers, "unit": unit}
+CLUSTERED: dict[str, Stage] = {"verify": verify, "integration": integration, "e2e": e2e}
+
+
+@contextlib.contextmanager
+def cluster(runner: Runner) -> Iterator[bool]:
+    """Raise the test cluster and always end it; says whether it came up."""
+    try:
+        yield runner.run("python3", "-m", "devcluster", "up", "--name", CLUSTER) == 0
+    finally:
+        runner.end()
+        subprocess.run(
+            ["python3", "-m", "devcluster", "down", "--name", CLUSTER],
+            cwd=ROOT,
+            check=False,
+            start_new_session=True,  # a second Ctrl-C must not leave half a cluster
+        )
+
+
+def run_stages(runner: Runner, stages: dict[str, Stage]) -> Tally:
+    """Run stages in order, each one whatever became of those before it."""
+    total = Tally()
+    for name, stage in stages.items():
+        print(f"\n=== {name} ({time.strftime('%H:%M:%S')})", flush=True)
+        started = time.monotonic()
+        tally = stage(runner)
+        print(f"=== {name}: {tally} in {time.monotonic() - started:.0f} s", flush=True)
+        total += tally
+    return total
+
+
+def run_all(runner: Runner, wanted: list[str]) -> Tally:
+    """Run the wanted stages; those that need a cluster inside one."""
+    total = run_stages(runner, {k: v for k, v in STATIC.items() if k in wanted})
+    clustered = {k: v for k, v in CLUSTERED.items() if k in wanted}
+    if not clustered:
+        return total
+    runner.env["AGENTSYSTEM_TEST_CLUSTER"] = CLUSTER
+    print("\n=== cluster", flush=True)
+    with cluster(runner) as up:
+        return total + (run_stages(runner, clustered) if up else Tally(failed=len(clustered)))
+
+
+def interrupt(number: int, _frame: FrameType | None) -> None:
+    """Turn a signal into an exception so that everything unwinds."""
+    raise Interrupted(signal.Signals(number).name)
+
+
+def main() -> int:
+    """Run the stages named on the command line, all by default."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stages", nargs="*", help="default: all", metavar="STAGE")
+    known = [*STATIC, *CLUSTERED]
+    wanted = parser.parse_args().stages or known
+    if unknown := sorted(set(wanted) - set(known)):
+        parser.error(f"unknown stage {unknown[0]}; known: {', '.join(known)}")
+    if shutil.which("python3") is None:
+        parser.error("python3 is not on the PATH")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    runner = Runner()
+    try:
+        total = run_all(runner, wanted)
+    except Interrupted as why:
+        print(f"\ninterrupted by {why}; everything that was started has been ended", flush=True)
+        return 130
+    print(f"\n{total}", flush=True)
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
