@@ -53,9 +53,11 @@ def wait_for_first(url: str) -> None:
     """Return after the first good answer, or after 20 s without one."""
     for _ in range(100):
         try:
-            return ask(url)
+            ask(url)
         except FAILED:
             time.sleep(0.2)
+        else:
+            return
 
 
 def main() -> None:
