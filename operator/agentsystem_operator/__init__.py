@@ -1,0 +1,1 @@
+"""The AgentSystem operator: one custom resource runs a whole multi-agent LLM system."""

@@ -1,0 +1,109 @@
+"""The closed sets of words that conditions, Events, log lines and metric labels share.
+
+Each member carries what it means; docs/api.md lists them. A reader of `kubectl describe` finds the
+same word here. Adding a member is an API change: say so in the changelog.
+"""
+
+from enum import StrEnum
+from typing import Self
+
+
+class _Documented(StrEnum):
+    """A word with its meaning."""
+
+    description: str
+
+    def __new__(cls, value: str, description: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.description = description
+        return member
+
+
+class ConditionType(_Documented):
+    """The conditions of an AgentSystem."""
+
+    AVAILABLE = (
+        "Available",
+        "Every agent has at least max(1, desired - 1) available pods.",
+    )
+    READY = (
+        "Ready",
+        "Available and ConfigValid, for the current generation, on the desired revision.",
+    )
+    PROGRESSING = (
+        "Progressing",
+        "The active revision is not the desired one yet, or a rollout is not finished.",
+    )
+    CONFIG_VALID = (
+        "ConfigValid",
+        "Everything outside the object that the spec relies on is as it must be.",
+    )
+    DEGRADED = (
+        "Degraded",
+        "True is bad: fewer pods available than desired for 60 s outside a rollout, or a rollout "
+        "past its deadline.",
+    )
+    PAUSED = ("Paused", "spec.paused is true: no object of the system is changed.")
+
+
+class ConditionStatus(_Documented):
+    """The three values of a condition."""
+
+    TRUE = ("True", "The condition holds.")
+    FALSE = ("False", "The condition does not hold.")
+    UNKNOWN = ("Unknown", "It could not be told.")
+
+
+class Reason(_Documented):
+    """Why a condition is what it is, or why an agent is as it is."""
+
+    ALL_AGENTS_AVAILABLE = ("AllAgentsAvailable", "Every agent has the pods it needs to answer.")
+    ALL_AGENTS_READY = ("AllAgentsReady", "Everything declared runs, and it is the current spec.")
+    AGENTS_UNAVAILABLE = (
+        "AgentsUnavailable",
+        "At least one agent has too few available pods; the message names it.",
+    )
+    SCALED_TO_ZERO = ("ScaledToZero", "An agent wants 0 replicas, so nothing can answer for it.")
+    OBSERVATION_UNKNOWN = (
+        "ObservationUnknown",
+        "The cluster's state could not be read; nothing is concluded from that.",
+    )
+
+    ROLLING_OUT = ("RollingOut", "Pods of the desired revision are being started.")
+    ROLLED_OUT = ("RolledOut", "Every agent runs the desired revision.")
+    DEADLINE_EXCEEDED = (
+        "DeadlineExceeded",
+        "A rollout did not finish within 600 s; the old pods go on serving.",
+    )
+
+    VALID = ("Valid", "Every reference was found and every object of the system was accepted.")
+    SPEC_INVALID = (
+        "SpecInvalid",
+        "The stored spec breaks a rule that this operator knows; the message names the fields.",
+    )
+    CONFIG_MAP_MISSING = ("ConfigMapMissing", "A ConfigMap that the spec names does not exist.")
+    CONFIG_MAP_KEY_MISSING = (
+        "ConfigMapKeyMissing",
+        "A ConfigMap that the spec names lacks the key.",
+    )
+    NAME_TAKEN = (
+        "NameTaken",
+        "An object that the system needs exists and belongs to someone else; it is left alone.",
+    )
+    TOO_LARGE = (
+        "TooLarge",
+        "The rendered configuration of an agent, with its ConfigMaps, is over 1 MiB.",
+    )
+    APPLY_REFUSED = ("ApplyRefused", "The apiserver refused an object of the system.")
+
+    BELOW_DESIRED = (
+        "BelowDesired",
+        "Fewer pods than desired have been available for 60 s, outside a rollout.",
+    )
+    AS_DESIRED = ("AsDesired", "As many pods as desired are available, or soon will be.")
+
+    PAUSED_BY_SPEC = ("PausedBySpec", "spec.paused is true.")
+    NOT_PAUSED = ("NotPaused", "spec.paused is false.")
+
+    AGENT_READY = ("AgentReady", "The agent has all its pods, on the desired revision.")

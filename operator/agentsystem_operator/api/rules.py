@@ -1,0 +1,273 @@
+"""The rules between fields of the spec, each once in Python and once in CEL, side by side.
+
+CEL is written within the apiserver's cost estimate: no .join(), no field access on what filter()
+returns, so a culprit is found by mapping to names first.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from agentsystem_operator.api import tiers
+from agentsystem_operator.api.base import Rule, TransitionRule, cel_string
+from agentsystem_operator.api.types import (
+    DURATION_PATTERN,
+    ProviderType,
+    SessionStore,
+    Tier,
+    timedelta_of,
+)
+
+if TYPE_CHECKING:
+    from agentsystem_operator.api.spec import Agent, AgentSystemSpec, Route
+
+
+def _first(names: Iterable[str]) -> str | None:
+    return next(iter(names), None)
+
+
+def _between(field: str, least: str, most: str) -> Rule:
+    """Return the rule that keeps a duration within bounds that are durations themselves."""
+
+    def broken(model: object) -> str | None:
+        length = timedelta_of(getattr(model, field))
+        return None if timedelta_of(least) <= length <= timedelta_of(most) else ""
+
+    # CEL runs even when the pattern is not met, and duration() of such a text is an error.
+    cel = f"duration(self.{field})"
+    return Rule(
+        field=field,
+        message=f"must be between {least} and {most}",
+        cel=(
+            f"!self.{field}.matches({cel_string(DURATION_PATTERN)}) ||"
+            f" ({cel} >= duration('{least}') && {cel} <= duration('{most}'))"
+        ),
+        broken=broken,
+    )
+
+
+_PORT = (
+    "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9][0-9]|6[0-4][0-9][0-9][0-9]|[1-5][0-9][0-9][0-9][0-9]"
+    "|[1-9][0-9]{0,3})"
+)
+_HEX = "[0-9a-fA-F]{1,4}"
+# Eight groups, or fewer around one "::"; at most seven groups stand beside it.
+_IPV6 = "|".join(
+    [
+        f"({_HEX}:){{7}}{_HEX}",
+        f"({_HEX}:){{1,7}}:",
+        *(f"({_HEX}:){{1,{before}}}(:{_HEX}){{1,{7 - before}}}" for before in range(1, 7)),
+        f":((:{_HEX}){{1,7}}|:)",
+    ]
+)
+_HOST = f"([a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?|\\[({_IPV6})\\])"
+BASE_URL_PATTERN = f"^https?://{_HOST}(:{_PORT})?(/[-a-zA-Z0-9._~%+:@]*)*$"
+
+
+OPENAI = (
+    Rule(
+        field="baseURL",
+        message=(
+            "must be http(s)://host[:port][/path] without user, query or fragment;"
+            " for example https://api.openai.com/v1"
+        ),
+        cel=f"self.baseURL.matches({cel_string(BASE_URL_PATTERN)})",
+        broken=lambda o: None if re.fullmatch(BASE_URL_PATTERN, o.base_url) else "",
+    ),
+    _between("timeout", "100ms", "10m"),
+)
+
+PROVIDER = (
+    Rule(
+        field="openAI",
+        message="is required with type OpenAI; add it or set type: Scripted",
+        cel="self.type != 'OpenAI' || has(self.openAI)",
+        broken=lambda p: "" if p.type is ProviderType.OPENAI and p.open_ai is None else None,
+    ),
+    Rule(
+        field="openAI",
+        message="is only for type OpenAI; remove it or set type: OpenAI",
+        cel="self.type == 'OpenAI' || !has(self.openAI)",
+        broken=lambda p: "" if p.type is not ProviderType.OPENAI and p.open_ai else None,
+    ),
+    Rule(
+        field="scripted",
+        message="is only for type Scripted; remove it or set type: Scripted",
+        cel="self.type == 'Scripted' || !has(self.scripted)",
+        broken=lambda p: "" if p.type is not ProviderType.SCRIPTED and p.scripted else None,
+    ),
+)
+
+AGENT = (
+    Rule(
+        field="instructionsFrom",
+        message="is not allowed together with instructions; remove one of them",
+        cel="!(has(self.instructions) && has(self.instructionsFrom))",
+        broken=lambda agent: (
+            "" if agent.instructions is not None and agent.instructions_from else None
+        ),
+    ),
+)
+
+SESSIONS = (
+    Rule(
+        field="sqlite",
+        message="is only for store SQLite; remove it or set store: SQLite",
+        cel="self.store == 'SQLite' || !has(self.sqlite)",
+        broken=lambda s: "" if s.store is not SessionStore.SQLITE and s.sqlite else None,
+    ),
+    _between("ttl", "1s", "8760h"),
+)
+
+
+def _unknown_route(spec: "AgentSystemSpec") -> str | None:
+    known = {route.name for route in spec.routes}
+    return _first(agent.route for agent in spec.agents if agent.route not in known)
+
+
+def _unknown_provider(spec: "AgentSystemSpec") -> str | None:
+    known = {provider.name for provider in spec.providers}
+
+    def asks_another(route: "Route") -> bool:
+        return any(target.provider not in known for target in route.chain)
+
+    return _first(route.name for route in spec.routes if asks_another(route))
+
+
+def _without_model(spec: "AgentSystemSpec") -> str | None:
+    need_one = {p.name for p in spec.providers if p.type is ProviderType.OPENAI}
+
+    def lacks_model(route: "Route") -> bool:
+        return any(t.model is None and t.provider in need_one for t in route.chain)
+
+    return _first(route.name for route in spec.routes if lacks_model(route))
+
+
+def _unknown_entry(spec: "AgentSystemSpec") -> str | None:
+    entry = spec.workflow.entry
+    return entry if entry and entry not in {agent.name for agent in spec.agents} else None
+
+
+def _shares_a_file(spec: "AgentSystemSpec") -> str | None:
+    if spec.sessions(tiers.TABLE[spec.tier]).store is not SessionStore.SQLITE:
+        return None
+
+    def many(agent: "Agent") -> bool:
+        return agent.replicas is not None and agent.replicas > 1
+
+    return _first(agent.name for agent in spec.agents if many(agent))
+
+
+def _in_tiers(wanted: Callable[[tiers.TierDefaults], bool], *, of: str = "self") -> str:
+    """Return the CEL expression that is true in the tiers that are wanted."""
+    names = ", ".join(f"'{tier}'" for tier in Tier if wanted(tiers.TABLE[tier]))
+    return f"({of}.tier in [{names}])"
+
+
+def _store(of: str) -> str:
+    """Return the CEL expression of the store that a spec uses."""
+    by_default = _in_tiers(lambda defaults: defaults.store is SessionStore.SQLITE, of=of)
+    return f"{of}.?memory.?sessions.?store.orValue({by_default} ? 'SQLite' : 'Memory')"
+
+
+def _same(field: str, default: str) -> str:
+    """Return the CEL expression that a field of sqlite, or its default, is as it was.
+
+    Written with has(), since the cost of comparing two optional values is estimated as endless.
+    """
+    values = []
+    for of in ("self", "oldSelf"):
+        path = f"{of}.memory.sessions.sqlite.{field}"
+        steps = path.split(".")
+        given = " && ".join(f"has({'.'.join(steps[:end])})" for end in range(2, len(steps) + 1))
+        values.append(f"({given} ? {path} : '{default}')")
+    return " == ".join(values)
+
+
+_STATE_SESSIONS = _in_tiers(lambda defaults: defaults.store is None)
+_ALL_KNOWN = "r.chain.all(t, t.provider in self.providers.map(p, p.name))"
+_NEED_MODEL = "self.providers.filter(p, p.type == 'OpenAI').map(p, p.name)"
+_ALL_WITH_MODEL = f"r.chain.all(t, has(t.model) || !(t.provider in {_NEED_MODEL}))"
+
+SPEC = (
+    Rule(
+        field="agents",
+        message="unknown route: {culprit}; declare it in spec.routes",
+        cel="self.agents.all(a, a.route in self.routes.map(r, r.name))",
+        broken=_unknown_route,
+        cel_culprit=(
+            "self.agents.map(a, a.route).filter(x, !(x in self.routes.map(r, r.name)))[0]"
+        ),
+    ),
+    Rule(
+        field="routes",
+        message="unknown provider in route: {culprit}; declare it in spec.providers",
+        cel=f"self.routes.all(r, {_ALL_KNOWN})",
+        broken=_unknown_provider,
+        cel_culprit=f"self.routes.map(r, {_ALL_KNOWN} ? '' : r.name).filter(x, x != '')[0]",
+    ),
+    Rule(
+        field="routes",
+        message="a provider of type OpenAI needs a model in route: {culprit}; add chain[].model",
+        cel=f"self.routes.all(r, {_ALL_WITH_MODEL})",
+        broken=_without_model,
+        cel_culprit=f"self.routes.map(r, {_ALL_WITH_MODEL} ? '' : r.name).filter(x, x != '')[0]",
+    ),
+    Rule(
+        field="workflow.entry",
+        message="is required with more than one agent; set it to the name of one of spec.agents",
+        cel="self.agents.size() <= 1 || self.?workflow.?entry.hasValue()",
+        broken=lambda spec: "" if len(spec.agents) > 1 and spec.workflow.entry is None else None,
+    ),
+    Rule(
+        field="workflow.entry",
+        message="unknown agent: {culprit}; declare it in spec.agents or name another",
+        cel=(
+            "!self.?workflow.?entry.hasValue() ||"
+            " self.agents.exists(a, a.name == self.workflow.entry)"
+        ),
+        broken=_unknown_entry,
+        cel_culprit="self.workflow.entry",
+    ),
+    Rule(
+        field="agents",
+        message=(
+            "store SQLite allows one replica per agent: {culprit}; lower its replicas to 1"
+            " or set spec.memory.sessions.store: Memory"
+        ),
+        cel=(
+            f"{_store('self')} != 'SQLite' ||"
+            " self.agents.all(a, !has(a.replicas) || a.replicas <= 1)"
+        ),
+        broken=_shares_a_file,
+        cel_culprit=(
+            "self.agents.map(a, has(a.replicas) && a.replicas > 1 ? a.name : '')"
+            ".filter(x, x != '')[0]"
+        ),
+    ),
+    Rule(
+        field="memory.sessions",
+        message="must be stated in tiers Staging and Production; set spec.memory.sessions.store",
+        cel=f"!{_STATE_SESSIONS} || self.?memory.?sessions.hasValue()",
+        broken=lambda spec: (
+            "" if tiers.TABLE[spec.tier].store is None and spec.memory.sessions is None else None
+        ),
+    ),
+)
+
+# A claim outlives the system and is never resized or replaced by the operator: accepting another
+# size or class would be a promise that nobody keeps.
+SPEC_TRANSITIONS = (
+    TransitionRule(
+        field="memory.sessions.sqlite",
+        message=(
+            "size and storageClassName are fixed while the store is SQLite; to migrate set store:"
+            " Memory, copy or delete the PersistentVolumeClaims <system>--<agent>, then set store:"
+            " SQLite with the new values"
+        ),
+        cel=(
+            f"{_store('oldSelf')} != 'SQLite' || {_store('self')} != 'SQLite' ||"
+            f" ({_same('size', '1Gi')} && {_same('storageClassName', '')})"
+        ),
+    ),
+)

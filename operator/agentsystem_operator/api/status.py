@@ -1,0 +1,91 @@
+"""AgentSystem v1alpha1: what the operator reports.
+
+Status is output, never input: nothing is decided from it, and it holds no heartbeat. Unknown fields
+are ignored, so that an older operator reads what a newer one wrote.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, ConfigDict, Field, PlainSerializer
+
+from agentsystem_operator.api.base import ApiModel, MapList
+from agentsystem_operator.api.reasons import ConditionStatus
+
+
+def _rfc3339(moment: datetime) -> str:
+    """Return the moment as Kubernetes writes it: UTC, whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Timestamp = Annotated[AwareDatetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+Count = Annotated[int, Field(ge=0, le=100_000)]
+Word = Annotated[str, Field(max_length=128)]
+
+
+class _Reported(ApiModel):
+    """Part of a status."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Condition(_Reported):
+    """One aspect of the system's state; see the table of conditions and reasons."""
+
+    type: Annotated[str, Field(max_length=64)]
+    """Available, Ready, Progressing, ConfigValid, Degraded or Paused."""
+    status: ConditionStatus
+    """True, False or Unknown."""
+    reason: Word
+    """Why, as one word of a closed set."""
+    message: Annotated[str, Field(max_length=4096)]
+    """Why, for people: which object, which field, what to do."""
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """Generation of the spec that this was concluded from."""
+    last_transition_time: Timestamp
+    """When status last changed."""
+
+
+class Revision(_Reported):
+    """Which version of everything declared runs."""
+
+    desired: Word | None = None
+    """Hash of what the spec asks for now."""
+    active: Word | None = None
+    """Hash of the last revision that every agent has fully rolled out."""
+
+
+class AgentStatus(_Reported):
+    """How one agent is doing."""
+
+    name: Word
+    """Name of the agent."""
+    slot: Annotated[str, Field(max_length=1, pattern="^[ab]$")] | None = None
+    """Which of the agent's two possible Deployments serves."""
+    desired: Count | None = None
+    """Pods that the agent should have."""
+    ready: Count | None = None
+    """Pods that are ready."""
+    revision: Word | None = None
+    """Hash of the agent's pod template and configuration."""
+    reason: Word | None = None
+    """Why the agent is not as desired, as one word of the closed set."""
+    claim: Annotated[str, Field(max_length=253)] | None = None
+    """PersistentVolumeClaim of the agent's sessions; it outlives the system."""
+
+
+class AgentSystemStatus(_Reported):
+    """What the operator sees and concludes."""
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """Generation of the spec that the whole status was concluded from."""
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=32), MapList("type")] = ()
+    """Conclusions, one per type."""
+    revision: Revision | None = None
+    """Which version of everything declared runs."""
+    ready_agents: Count | None = None
+    """Agents that have all the pods they should have."""
+    total_agents: Count | None = None
+    """Agents that the spec declares."""
+    agents: Annotated[tuple[AgentStatus, ...], Field(max_length=200), MapList("name")] = ()
+    """Each agent, in the order of the spec."""
