@@ -1,4 +1,4 @@
-"""Fixtures that need a cluster. Tests without one never ask for them."""
+"""How property tests search, and the fixtures of those tests that need a cluster."""
 
 import os
 import subprocess
@@ -6,11 +6,21 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.kube import Kube
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# The same examples each time: a failure that comes and goes helps nobody. Longer searches, with
+# new examples, are for `pytest tests/property --hypothesis-profile=search`.
+_QUICK = (hypothesis.Phase.explicit, hypothesis.Phase.generate, hypothesis.Phase.shrink)
+hypothesis.settings.register_profile(
+    "fixed", derandomize=True, deadline=None, phases=_QUICK, database=None
+)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=2_000)
+hypothesis.settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,7 @@ class OpenAI(ApiModel):
     api_key_secret_ref: KeyReference | None = None
     """Secret key that holds the API key; absent sends no Authorization header."""
     timeout: types.Duration = "30s"
-    """How long to wait for the first byte of an answer, 100ms to 10m."""
+    """How long to wait for a whole answer, and in a stream for its next piece, 100ms to 10m."""
 
     RULES: ClassVar = rules.OPENAI
 

@@ -1,0 +1,145 @@
+"""Requests and replies over bare ASGI: no framework, nothing more than this runtime needs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import orjson
+
+from agent_runtime.app import limits
+from agent_runtime.app.errors import ApiError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_JSON = (b"content-type", b"application/json")
+_STREAM: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # or a proxy would hold the tokens back
+]
+
+
+class ClientGone(Exception):  # the condition is the name
+    """The client has closed its connection; nobody is left to answer."""
+
+
+class Request:
+    """One HTTP request."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.receive = receive
+        self._headers: Headers = scope["headers"]
+
+    def header(self, name: bytes) -> str | None:
+        """Return a header's value; a repeated one is joined by commas, as HTTP says."""
+        values = [value for key, value in self._headers if key == name]
+        return b",".join(values).decode("latin-1") if values else None
+
+    async def body(self) -> bytes:
+        """Return the whole body; raise `ApiError` if it is too large or too slow."""
+        if int(self.header(b"content-length") or 0) > limits.MAX_BODY_BYTES:
+            raise _too_large()
+        message = await self._next_part()
+        if not message.get("more_body"):
+            return self._checked(message["body"])
+        body = bytearray(message["body"])
+        try:
+            async with asyncio.timeout(limits.BODY_SECONDS):
+                while message.get("more_body"):
+                    message = await self._next_part()
+                    body += self._checked(message["body"])
+                    self._checked(body)
+        except TimeoutError as exc:
+            raise ApiError(408, "the request's body did not arrive in time") from exc
+        return bytes(body)
+
+    async def _next_part(self) -> Message:
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        return message
+
+    @staticmethod
+    def _checked(part: Any) -> bytes:
+        if len(part) > limits.MAX_BODY_BYTES:
+            raise _too_large()
+        return part  # type: ignore[no-any-return]  # bytes or bytearray, by ASGI
+
+
+class Reply:
+    """The one answer to a request; knows whether it has begun and how it ended."""
+
+    def __init__(self, send: Send, *, close: bool) -> None:
+        """`close` asks the client to open a new connection for its next request."""
+        self._send = send
+        self._common: Headers = [(b"connection", b"close")] if close else []
+        self.status: int | None = None
+        self.failed = False
+        self.ended = False
+
+    def identify(self, request_id: str) -> None:
+        """Give the reply an id that people can quote."""
+        self._common.append((b"x-request-id", request_id.encode()))
+
+    async def body(self, status: int, body: bytes, headers: Headers) -> None:
+        """Answer with a whole body."""
+        self.status, self.ended = status, True
+        length = (b"content-length", str(len(body)).encode())
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [*self._common, length, *headers],
+            }
+        )
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def json(self, status: int, value: object) -> None:
+        """Answer with JSON."""
+        await self.body(status, orjson.dumps(value), [_JSON])
+
+    async def json_bytes(self, body: bytes) -> None:
+        """Answer 200 with JSON that has been written already."""
+        await self.body(200, body, [_JSON])
+
+    async def begin_stream(self) -> None:
+        """Begin a stream of server-sent events."""
+        self.status = 200
+        headers = [*self._common, *_STREAM]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def events(self, events: bytes) -> None:
+        """Send complete events of a stream."""
+        await self._send({"type": "http.response.body", "body": events, "more_body": True})
+
+    async def end_stream(self, events: bytes = b"") -> None:
+        """Send the last events of a stream and end it."""
+        self.ended = True
+        await self._send({"type": "http.response.body", "body": events})
+
+    async def fail(self, error: ApiError) -> None:
+        """Tell the client: as the answer, or as the last frame of a stream that has begun."""
+        self.failed = True
+        if self.ended:
+            return
+        if self.status is not None:
+            await self.end_stream(b"data: " + error.body() + b"\n\n")
+            return
+        headers = [(k.encode(), _header_value(v)) for k, v in error.headers.items()]
+        await self.body(error.status, error.body(), [_JSON, *headers])
+
+
+def _header_value(text: str) -> bytes:
+    # a provider's Retry-After is not ours to trust
+    return text.encode("ascii", errors="replace")[:100] if text.isprintable() else b"1"
+
+
+def _too_large() -> ApiError:
+    text = f"the request's body is larger than {limits.MAX_BODY_BYTES} bytes"
+    return ApiError(413, text, code="request_too_large", headers={"connection": "close"})

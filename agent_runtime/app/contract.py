@@ -1,0 +1,135 @@
+"""The rendered config: what the operator (or `agentsystem render`) writes and this runtime reads.
+
+Contract v1.0, additive: config/contract/README.md has its rules and examples.
+"""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from agent_runtime.problems import Strict
+
+CONTRACT_MAJOR = 1
+CONTRACT_MINOR = 0
+CONTRACT = f"v{CONTRACT_MAJOR}.{CONTRACT_MINOR}"
+
+MAX_AGENTS = 200
+MAX_ROUTES = 50
+MAX_CHAIN = 10
+MAX_PROVIDERS = 20
+
+
+# a name goes into stored keys, metric labels and URLs
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def _name(text: str) -> str:
+    if not _LABEL.fullmatch(text):
+        raise ValueError(
+            "is not a name; use up to 63 lower-case letters and digits, with dashes between them"
+        )
+    return text
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")) or len(text.split("://", 1)[1]) == 0:
+        raise ValueError("is not an HTTP address; write http://HOST:PORT or https://HOST/PATH")
+    if not text.isascii() or not text.isprintable() or " " in text or len(text) > 2048:
+        raise ValueError("is not an HTTP address; use printable ASCII without blanks")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Url = Annotated[str, AfterValidator(_url)]
+FilePath = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class AgentEntry(Strict):
+    """An agent that this process answers for."""
+
+    name: Name
+    route: Name
+    instructions: str = ""  # bounded by the file's size
+
+
+class SiblingEntry(Strict):
+    """An agent that another pod answers for."""
+
+    name: Name
+    url: Url
+
+
+class Link(Strict):
+    """One provider of a route, and the model to ask it for."""
+
+    provider: Name
+    model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+
+
+class RouteEntry(Strict):
+    """Providers in the order in which they are tried."""
+
+    name: Name
+    chain: Annotated[list[Link], Field(min_length=1, max_length=MAX_CHAIN)]
+
+
+class ApiKey(Strict):
+    """Where the key is, and what people call that place."""
+
+    file: FilePath
+    secret_name: str | None = Field(None, alias="secretName", max_length=253)
+    secret_key: str | None = Field(None, alias="secretKey", max_length=253)
+
+
+class OpenAISection(Strict):
+    """An OpenAI-compatible endpoint."""
+
+    base_url: Url = Field("https://api.openai.com/v1", alias="baseURL")
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = Field(
+        30.0, alias="timeoutSeconds"
+    )
+    api_key: ApiKey | None = Field(None, alias="apiKey")
+
+
+class ScriptedSection(Strict):
+    """A script; no answers means the built-in one."""
+
+    answers: str | None = None
+
+
+class ProviderEntry(Strict):
+    """An account at a model endpoint; the section that `type` names holds its settings."""
+
+    name: Name
+    type: Literal["OpenAI", "Scripted"]
+    open_ai: OpenAISection | None = Field(None, alias="openAI")
+    scripted: ScriptedSection | None = None
+
+
+class SessionsEntry(Strict):
+    """Where sessions live. `shared` false: each pod has its own, so they cannot be offered."""
+
+    store: Literal["Memory", "SQLite"]
+    path: FilePath | None = None
+    ttl_seconds: Annotated[float, Field(gt=0, le=3.2e9, allow_inf_nan=False)] = Field(
+        86_400.0, alias="ttlSeconds"
+    )
+    max_turns: Annotated[int, Field(ge=1, le=1000)] = Field(50, alias="maxTurns")
+    shared: bool = True
+
+
+class Config(Strict):
+    """Everything one process needs to know."""
+
+    contract: str
+    namespace: Name
+    system: Name
+    entry: Name
+    agents: Annotated[list[AgentEntry], Field(min_length=1, max_length=MAX_AGENTS)]
+    siblings: Annotated[list[SiblingEntry], Field(max_length=MAX_AGENTS)] = Field(
+        default_factory=list
+    )
+    routes: Annotated[list[RouteEntry], Field(min_length=1, max_length=MAX_ROUTES)]
+    providers: Annotated[list[ProviderEntry], Field(min_length=1, max_length=MAX_PROVIDERS)]
+    sessions: SessionsEntry | None = None

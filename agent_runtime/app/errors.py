@@ -1,0 +1,145 @@
+"""Errors as OpenAI's API words them: a status and {message, type, param, code}, always all four."""
+
+from typing import assert_never
+
+import orjson
+
+from agent_runtime.memory.base import StoreFull, StoreUnavailable
+from agent_runtime.memory.sessions import WAIT_FOR_TURN_SECONDS, SessionBusy
+from agent_runtime.providers.base import ErrorClass, Json, ProviderError
+
+INVALID = "invalid_request_error"
+SERVER = "server_error"
+
+
+class ApiError(Exception):
+    """An error for the client. Never carries anything that the client did not send itself."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        kind: str = INVALID,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.kind = kind
+        self.param = param
+        self.code = code
+        self.headers = headers or {}
+
+    def body(self) -> bytes:
+        """Return the JSON body, which is also the data of a stream's error frame."""
+        error = {
+            "message": self.message,
+            "type": self.kind,
+            "param": self.param,
+            "code": self.code,
+        }
+        return orjson.dumps({"error": error})
+
+
+def invalid(message: str, *, param: str | None = None, code: str | None = None) -> ApiError:
+    """Return a 400 for a request that must be changed."""
+    return ApiError(400, message, param=param, code=code)
+
+
+def unavailable(message: str, code: str, *, retry_after: str = "1", retry: bool = True) -> ApiError:
+    """Return a 503 with Retry-After; `retry=False` tells OpenAI's clients not to try by itself."""
+    headers = {"retry-after": retry_after}
+    if not retry:
+        headers["x-should-retry"] = "false"
+    return ApiError(503, message, SERVER, code=code, headers=headers)
+
+
+def overloaded() -> ApiError:
+    """Return the answer to one request too many."""
+    return unavailable("this agent has as many requests as it can take", "overloaded")
+
+
+def shutting_down() -> ApiError:
+    """Return the answer to a request that outlived the grace period."""
+    return unavailable("the agent is shutting down; ask again", "shutting_down")
+
+
+def too_long() -> ApiError:
+    """Return the answer to a request that took longer than any may."""
+    return ApiError(504, "the answer took too long", SERVER, code="request_timeout")
+
+
+def internal() -> ApiError:
+    """Return the answer to a request that met a fault of ours."""
+    return ApiError(500, "the runtime failed; its log says where", SERVER, code="internal_error")
+
+
+FORESEEN = (ApiError, ProviderError, SessionBusy, StoreUnavailable)
+
+
+def of(exc: ApiError | ProviderError | SessionBusy | StoreUnavailable) -> ApiError:
+    """Return what the client is told about a foreseen failure."""
+    match exc:
+        case ApiError():
+            return exc
+        case ProviderError():
+            return of_provider(exc)
+        case SessionBusy():
+            text = f"the session's previous turn did not end within {WAIT_FOR_TURN_SECONDS:g} s"
+            return ApiError(409, text, code="session_busy")
+        case StoreFull():
+            return unavailable(f"no room for the session: {exc}", "session_store_full")
+        case StoreUnavailable():
+            return unavailable(
+                "the session store cannot be used now; nothing was kept of this turn",
+                "session_store_unavailable",
+            )
+        case _:
+            assert_never(exc)
+
+
+# status, code; what is the platform's fault is never a 4xx
+_OF_PROVIDER = {
+    ErrorClass.CONNECT: (502, "provider_unreachable"),
+    ErrorClass.TIMEOUT: (504, "provider_timeout"),
+    ErrorClass.SERVER_ERROR: (502, "provider_error"),
+    ErrorClass.AUTH: (502, "provider_key_refused"),
+    ErrorClass.BAD_ANSWER: (502, "provider_bad_answer"),
+    ErrorClass.BROKEN: (502, "provider_broke_off"),
+}
+
+
+def of_provider(exc: ProviderError) -> ApiError:
+    """Return the client's view of a provider that did not answer."""
+    match exc.error_class:
+        case ErrorClass.KEY_MISSING:
+            # trying again at once cannot help: a person has to bring the key
+            return unavailable(exc.message, "provider_key_missing", retry_after="30", retry=False)
+        case ErrorClass.RATE_LIMITED:
+            headers = {"retry-after": exc.retry_after or "1"}
+            return ApiError(
+                429, exc.message, "rate_limit_error", code="rate_limit_exceeded", headers=headers
+            )
+        case ErrorClass.REFUSED:
+            return _refused(exc)
+    status, code = _OF_PROVIDER[exc.error_class]
+    return ApiError(status, exc.message, SERVER, code=code)
+
+
+def _refused(exc: ProviderError) -> ApiError:
+    detail: Json = exc.detail or {}
+
+    def text(key: str) -> str | None:
+        value = detail.get(key)
+        return value if isinstance(value, str) else None
+
+    return ApiError(
+        400,
+        text("message") or exc.message,
+        text("type") or INVALID,
+        param=text("param"),
+        code=text("code") or "provider_refused",
+    )

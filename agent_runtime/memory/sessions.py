@@ -1,0 +1,94 @@
+"""Sessions as an agent sees them: scoped keys, whole turns, one turn at a time.
+
+A turn is the client's new messages and the reply to them. System messages are not kept: they
+belong to the request, and would pile up.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+
+from agent_runtime.memory.base import SessionStore
+
+SESSION_ID = re.compile(r"[A-Za-z0-9._~:-]{1,128}")  # no "/": it separates the parts of a key
+WAIT_FOR_TURN_SECONDS = 30.0  # for the turn before; a client that waits longer should retry
+_NOT_KEPT = frozenset({"system", "developer"})
+
+
+class SessionBusy(Exception):  # the condition is the name
+    """Another turn of this session has not ended yet; try again."""
+
+
+def session_key(namespace: str, system: str, agent: str, session_id: str) -> str:
+    """Return the stored key; the first part is the cluster, "-" as long as none is configured."""
+    return f"-/{namespace}/{system}/{agent}/{session_id}"
+
+
+class Session:
+    """One session during one turn."""
+
+    def __init__(self, store: SessionStore, key: str) -> None:
+        self._store = store
+        self._key = key
+
+    async def history(self) -> list[dict[str, Any]]:
+        """Return the messages of all earlier turns, oldest first."""
+        turns = await self._store.load(self._key)
+        return [message for turn in turns for message in orjson.loads(turn)]
+
+    async def keep(self, asked: Sequence[dict[str, Any]], answered: dict[str, Any]) -> None:
+        """Store a turn; when this returns it may be acknowledged."""
+        kept = [message for message in asked if message.get("role") not in _NOT_KEPT]
+        await self._store.append(self._key, orjson.dumps([*kept, answered]))
+
+
+class Sessions:
+    """Opens sessions, one turn of each at a time."""
+
+    def __init__(
+        self, store: SessionStore, namespace: str, system: str, *,
+        wait_s: float = WAIT_FOR_TURN_SECONDS,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._namespace = namespace
+        self._system = system
+        self._wait_s = wait_s
+        # kept only while somebody holds or awaits it, so bounded by the requests in flight
+        self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def turn(self, agent: str, session_id: str) -> AsyncIterator[Session]:
+        """Hold a session for one turn; raise `SessionBusy` if the turn before does not end."""
+        key = session_key(self._namespace, self._system, agent, session_id)
+        lock, users = self._turns.get(key, (asyncio.Lock(), 0))
+        self._turns[key] = (lock, users + 1)
+        try:
+            await self._acquire(lock)
+            try:
+                yield Session(self._store, key)
+            finally:
+                lock.release()
+        finally:
+            self._leave(key)
+
+    async def count(self) -> int:
+        """Return the number of sessions in the store."""
+        return await self._store.count()
+
+    async def _acquire(self, lock: asyncio.Lock) -> None:
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await lock.acquire()
+        except TimeoutError as exc:
+            raise SessionBusy from exc
+
+    def _leave(self, key: str) -> None:
+        lock, users = self._turns[key]
+        if users == 1:
+            del self._turns[key]
+        else:
+            self._turns[key] = (lock, users - 1)

@@ -1,0 +1,1 @@
+"""Structured logs and Prometheus metrics. Never sees message text, prompts or keys."""

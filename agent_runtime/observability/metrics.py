@@ -1,0 +1,94 @@
+"""The runtime's Prometheus metrics, in a registry of their own.
+
+Labels come from closed sets only: configured agents and providers, status codes, our enums.
+"""
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+NO_AGENT = "-"  # a request that named no agent of ours; no agent can be called so
+# requests take from a millisecond (scripted) to minutes (a slow model); 5 and 10 s are alert bounds
+_DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 120, 300)
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """The children of one agent and status, looked up once: label lookup costs microseconds."""
+
+    requests: Counter
+    requests_by_type: Counter
+    duration: Histogram
+
+
+class Metrics:
+    """Every metric of the process; docs/runtime.md lists them."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        reg = self.registry
+        self._requests = Counter(
+            "agent_requests", "Chat requests by agent and HTTP status.", ["agent", "status"],
+            registry=reg,
+        )  # fmt: skip
+        self._requests_by_type = Counter(
+            "multiagent_requests", "Chat requests by agent and success or error.",
+            ["agent_type", "status"], registry=reg,
+        )  # fmt: skip
+        self._duration = Histogram(
+            "multiagent_request_duration_seconds", "Time from request to end of answer.",
+            ["agent_type"], buckets=_DURATION_BUCKETS, registry=reg,
+        )  # fmt: skip
+        self._tokens = Counter(
+            "agent_tokens", "Tokens by agent and direction (input or output).",
+            ["agent", "direction"], registry=reg,
+        )  # fmt: skip
+        self._provider_errors = Counter(
+            "agent_provider_errors", "Failed provider calls by class.", ["provider", "class"],
+            registry=reg,
+        )  # fmt: skip
+        self.key_missing = Gauge(
+            "agent_provider_key_missing", "1 while the provider's key file is absent or empty.",
+            ["provider"], registry=reg,
+        )  # fmt: skip
+        self.in_flight = Gauge(
+            "agent_requests_in_flight", "Chat requests being answered now.", registry=reg
+        )
+        self.sessions = Gauge("agent_sessions", "Sessions in the store.", registry=reg)
+        self.draining = Gauge("agent_draining", "1 after SIGTERM.", registry=reg)
+        self.active_agents = Gauge(
+            "multiagent_active_agents", "Agents that this process answers for.", registry=reg
+        )
+        self._series: dict[tuple[str, str], _Series] = {}
+        self._token_series: dict[str, tuple[Counter, Counter]] = {}
+
+    def request_ended(self, agent: str, status: str, seconds: float) -> None:
+        """Count one chat request; `status` is an HTTP status, `interrupted` or `client_gone`."""
+        series = self._series.get((agent, status)) or self._add_series(agent, status)
+        series.requests.inc()
+        series.requests_by_type.inc()
+        series.duration.observe(seconds)
+
+    def _add_series(self, agent: str, status: str) -> _Series:
+        outcome = "success" if status.startswith("2") else "error"
+        series = _Series(
+            self._requests.labels(agent, status),
+            self._requests_by_type.labels(agent, outcome),
+            self._duration.labels(agent),
+        )
+        self._series[agent, status] = series
+        return series
+
+    def tokens_used(self, agent: str, prompt: int, completion: int) -> None:
+        """Count what an answer cost."""
+        series = self._token_series.get(agent)
+        if series is None:
+            series = (self._tokens.labels(agent, "input"), self._tokens.labels(agent, "output"))
+            self._token_series[agent] = series
+        series[0].inc(prompt)
+        series[1].inc(completion)
+
+    def provider_failed(self, provider: str, error_class: str) -> None:
+        """Count one failed call of a provider."""
+        self._provider_errors.labels(provider, error_class).inc()
