@@ -1,0 +1,243 @@
+"""Command lines of the control plane, as run inside the cluster's namespaces.
+
+Upstream defaults are kept for every timing and rate; what is set differs because there is one
+replica of each (no leader election) or because the data may be lost (etcd without fsync).
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from devcluster import layout
+
+STATE = layout.INSIDE_STATE
+KEYS = STATE / "pki"
+CONFIGS = STATE / "kubeconfigs"
+KUBE = layout.INSIDE_BIN / "kube" / "devcluster-kube"
+
+METRICS_PORT = 4443
+ETCD_URL = "http://127.0.0.1:2379"
+# lumberjack would rotate at 100 MB and tests would lose count; a day of work stays below this
+AUDIT_MAX_MB = 2000
+
+
+@dataclass(frozen=True)
+class Program:
+    """A long-running program: its name (also that of its log file) and command."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+def etcd() -> Program:
+    """Return the store. A killed process loses nothing: the kernel still has the pages."""
+    return Program(
+        "etcd",
+        (
+            str(layout.INSIDE_BIN / "etcd" / "etcd"),
+            "--name=devcluster",
+            f"--data-dir={STATE / 'etcd'}",
+            f"--listen-client-urls={ETCD_URL}",
+            f"--advertise-client-urls={ETCD_URL}",
+            "--listen-peer-urls=http://127.0.0.1:2380",
+            "--unsafe-no-fsync",
+            "--auto-compaction-retention=5m",
+            "--quota-backend-bytes=4294967296",
+            "--log-level=warn",
+        ),
+    )
+
+
+def apiserver() -> Program:
+    """Return the apiserver: on the bridge for pods and on loopback for the relay."""
+    flags = {
+        "advertise-address": layout.GATEWAY,
+        "bind-address": "0.0.0.0",  # noqa: S104  # of the cluster's own network namespace
+        "secure-port": layout.APISERVER_PORT,
+        "etcd-servers": ETCD_URL,
+        "allow-privileged": "true",
+        "authorization-mode": "Node,RBAC",
+        "enable-admission-plugins": "NodeRestriction",
+        "client-ca-file": KEYS / "ca.crt",
+        "tls-cert-file": KEYS / "apiserver.crt",
+        "tls-private-key-file": KEYS / "apiserver.key",
+        "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
+        "service-account-key-file": KEYS / "service-account.pub",
+        "service-account-signing-key-file": KEYS / "service-account.key",
+        "service-cluster-ip-range": layout.SERVICE_RANGE,
+        # logs and exec reach kubelets by address: nobody resolves their host names
+        "kubelet-preferred-address-types": "InternalIP",
+        "kubelet-certificate-authority": KEYS / "ca.crt",
+        "kubelet-client-certificate": KEYS / "apiserver-kubelet-client.crt",
+        "kubelet-client-key": KEYS / "apiserver-kubelet-client.key",
+        "requestheader-client-ca-file": KEYS / "front-proxy-ca.crt",
+        "requestheader-allowed-names": "front-proxy-client",
+        "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+        "requestheader-group-headers": "X-Remote-Group",
+        "requestheader-username-headers": "X-Remote-User",
+        "proxy-client-cert-file": KEYS / "front-proxy-client.crt",
+        "proxy-client-key-file": KEYS / "front-proxy-client.key",
+        # aggregated APIs by endpoint: there may be no kube-proxy beside the apiserver
+        "enable-aggregator-routing": "true",
+        "audit-policy-file": STATE / "audit-policy.json",
+        "audit-log-path": STATE / "audit" / "audit.log",
+        "audit-log-maxsize": AUDIT_MAX_MB,
+    }
+    return _kube("kube-apiserver", flags)
+
+
+def controller_manager() -> Program:
+    """Return the controllers, each with a service account of its own as in a real cluster."""
+    flags = {
+        **_client("kube-controller-manager"),
+        "leader-elect": "false",
+        "use-service-account-credentials": "true",
+        "service-account-private-key-file": KEYS / "service-account.key",
+        "root-ca-file": KEYS / "ca.crt",
+        "cluster-signing-cert-file": KEYS / "ca.crt",
+        "cluster-signing-key-file": KEYS / "ca.key",
+        "cluster-cidr": layout.POD_RANGE,
+        "service-cluster-ip-range": layout.SERVICE_RANGE,
+        # the Node objects are written with their ranges, which the nodes' CNI files repeat
+        "allocate-node-cidrs": "false",
+    }
+    return _kube("kube-controller-manager", flags)
+
+
+def scheduler() -> Program:
+    """Return the scheduler with its default profile."""
+    return _kube("kube-scheduler", {**_client("kube-scheduler"), "leader-elect": "false"})
+
+
+def coredns() -> Program:
+    """Return the cluster's DNS server, a plain process on the bridge's address."""
+    return Program("coredns", (str(KUBE), "coredns", "-conf", str(STATE / "Corefile")))
+
+
+def metrics_server() -> Program:
+    """Return the metrics server, a plain process that kubelets know by its certificate."""
+    flags = {
+        **_client("metrics-server"),
+        "bind-address": layout.GATEWAY,
+        "secure-port": METRICS_PORT,
+        "cert-dir": layout.INSIDE_TMP / "metrics-server",
+        "kubelet-preferred-address-types": "InternalIP",
+        "kubelet-certificate-authority": KEYS / "ca.crt",
+        "metric-resolution": "15s",
+        "requestheader-client-ca-file": KEYS / "front-proxy-ca.crt",
+    }
+    return _kube("metrics-server", flags)
+
+
+def provisioner() -> Program:
+    """Return what makes directories for claims of the default StorageClass."""
+    flags: dict[str, object] = {
+        "kubeconfig": CONFIGS / "provisioner",
+        "directory": STATE / "volumes",
+    }
+    return _kube("provisioner", flags)
+
+
+def service_proxy() -> Program:
+    """Return a kube-proxy for the namespace of the apiserver and of load clients."""
+    return Program("kube-proxy", (str(KUBE), "kube-proxy", f"--config={STATE / 'kube-proxy.json'}"))
+
+
+def relay(descriptor: int) -> Program:
+    """Return the way from the host's loopback port, an inherited socket, to the apiserver."""
+    return Program(
+        "relay",
+        (
+            str(layout.INSIDE_BIN / "tools" / "devcluster-tools"),
+            "relay",
+            str(descriptor),
+            f"127.0.0.1:{layout.APISERVER_PORT}",
+        ),
+    )
+
+
+def _client(name: str) -> dict[str, object]:
+    path = CONFIGS / name
+    return {
+        "kubeconfig": path,
+        "authentication-kubeconfig": path,
+        "authorization-kubeconfig": path,
+    }
+
+
+def _kube(program: str, flags: dict[str, object]) -> Program:
+    rendered = tuple(f"--{flag}={value}" for flag, value in flags.items())
+    return Program(program, (str(KUBE), program, *rendered))
+
+
+def audit_policy() -> str:
+    """Return the policy: one line per request with its user, and no request bodies.
+
+    Left out are health checks and the lease renewals of the control plane and the nodes, which
+    nobody counts and which would be most of the file of an idle cluster.
+    """
+    leases = [{"group": "coordination.k8s.io", "resources": ["leases"]}]
+    return json.dumps(
+        {
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],
+            "omitManagedFields": True,
+            "rules": [
+                {"level": "None", "nonResourceURLs": ["/healthz*", "/livez*", "/readyz*"]},
+                {"level": "None", "userGroups": ["system:nodes"], "resources": leases},
+                {"level": "None", "users": ["system:apiserver"], "resources": leases},
+                {"level": "Metadata"},
+            ],
+        },
+        indent=1,
+    )
+
+
+def corefile() -> str:
+    """Return CoreDNS's configuration. Unknown names get NXDOMAIN: there is no way out.
+
+    Two servers, because within one the template would come before the cluster's own names.
+    """
+    return f"""cluster.local:53 in-addr.arpa:53 {{
+    bind {layout.GATEWAY}
+    errors
+    ready {layout.GATEWAY}:8181
+    kubernetes cluster.local in-addr.arpa {{
+        kubeconfig {CONFIGS / "coredns"}
+        ttl 5
+    }}
+    cache 5 {{
+        disable denial cluster.local
+    }}
+}}
+.:53 {{
+    bind {layout.GATEWAY}
+    template ANY ANY . {{
+        rcode NXDOMAIN
+    }}
+}}
+"""
+
+
+def kube_proxy_config(host: str, kubeconfig: Path) -> str:
+    """Return kube-proxy's configuration. Connection tracking limits are the host's to set."""
+    return json.dumps(
+        {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            "mode": "nftables",
+            "hostnameOverride": host,
+            "clusterCIDR": layout.POD_RANGE,
+            "detectLocalMode": "ClusterCIDR",
+            "clientConnection": {"kubeconfig": str(kubeconfig)},
+            "oomScoreAdj": 0,
+            "conntrack": {
+                "maxPerCore": 0,
+                "min": 0,
+                "tcpEstablishedTimeout": "0s",
+                "tcpCloseWaitTimeout": "0s",
+            },
+        },
+        indent=1,
+    )

@@ -1,0 +1,119 @@
+"""`up` and `down`: from nothing to a ready cluster, and back to nothing."""
+
+import shutil
+from collections.abc import Callable
+
+from devcluster import (
+    build,
+    cgroups,
+    control,
+    host,
+    interrupts,
+    launch,
+    layout,
+    locks,
+    pki,
+    settings,
+)
+from devcluster.errors import DevClusterError
+
+# another `up` of the same cluster may be building
+LOCK_LIMIT_S = 30 * 60.0
+DOWN_LOCK_LIMIT_S = 30.0
+
+Say = Callable[[str], None]
+
+
+def up(cluster: layout.Cluster, nodes: int | None, port: int | None, say: Say) -> None:
+    """Bring the cluster up, or make sure that it is; return when it is ready for use.
+
+    An interrupt or failure ends what this call started; a cluster that ran before goes on, and
+    what was stored before stays.
+    """
+    with locks.locked(cluster.lock, "up", LOCK_LIMIT_S):
+        existed, running = cluster.settings.exists(), launch.alive(cluster)
+        try:
+            _up(cluster, nodes, port, say)
+        except BaseException as exc:
+            if not running:
+                _undo(cluster, existed=existed, exc=exc, say=say)
+            raise
+
+
+def _undo(cluster: layout.Cluster, *, existed: bool, exc: BaseException, say: Say) -> None:
+    say("ending what was started")
+    # logs of a failed start are worth keeping, traces of an interrupted one are not
+    interrupted = isinstance(exc, KeyboardInterrupt)
+    with interrupts.deferred():
+        stop(cluster)
+        if not existed and (interrupted or not cluster.logs.exists()):
+            shutil.rmtree(cluster.state, ignore_errors=True)
+
+
+def _up(cluster: layout.Cluster, nodes: int | None, port: int | None, say: Say) -> None:
+    before = settings.read(cluster)
+    if not launch.alive(cluster):
+        settings.write(cluster, _choose(cluster, before, nodes, port, say))
+        cgroups.remove(cluster.cgroup)
+        launch.start(cluster)
+    elif before is not None and nodes not in (None, before.nodes):
+        raise DevClusterError(
+            f"cluster '{cluster.name}' runs with {before.nodes} nodes, not {nodes}: "
+            f"take it down first, or leave --nodes out"
+        )
+    try:
+        control.ask(cluster.socket, {"do": "wait"}, say=say)
+    except control.NotListening as exc:
+        raise DevClusterError(f"the supervisor ended:\n{launch.log_tail(cluster)}") from exc
+    current = settings.read(cluster)
+    if current is not None:
+        write_kubeconfig(cluster, current.port)
+
+
+def _choose(
+    cluster: layout.Cluster,
+    before: settings.Settings | None,
+    nodes: int | None,
+    port: int | None,
+    say: Say,
+) -> settings.Settings:
+    count = nodes if nodes is not None else before.nodes if before else 2
+    layout.nodes(count)
+    host.check(count)
+    host.install_packages(count, say)
+    host.check_network(count)
+    build.build(say)
+    number = port or (before.port if before else launch.free_port(cluster.name))
+    launch.listen(number).close()
+    return settings.Settings(count, number, settings.binaries(build.directories()))
+
+
+def write_kubeconfig(cluster: layout.Cluster, port: int) -> None:
+    """Write the admin kubeconfig for the host; no other kubeconfig is read or changed."""
+    text = pki.kubeconfig(
+        f"https://127.0.0.1:{port}",
+        cluster.state / "pki",
+        "admin",
+        f"devcluster-{cluster.name}",
+    )
+    pki.write_private(cluster.kubeconfig, text)
+
+
+def stop(cluster: layout.Cluster) -> None:
+    """End the cluster's processes and remove what they leave outside of its directory."""
+    launch.stop(cluster)
+    cgroups.remove(cluster.cgroup)
+
+
+def down(cluster: layout.Cluster, say: Say) -> None:
+    """End the cluster and remove its directory. Fine if there is none, or half of one."""
+    if not cluster.state.exists():
+        cgroups.remove(cluster.cgroup)
+        say(f"cluster '{cluster.name}' is not there")
+        return
+    # processes first: an `up` that waits for them then lets go of the lock
+    stop(cluster)
+    with locks.locked(cluster.lock, "down", DOWN_LOCK_LIMIT_S):
+        stop(cluster)
+        shutil.rmtree(cluster.state)
+    say(f"cluster '{cluster.name}' is gone")

@@ -1,0 +1,3 @@
+module agentsystem.dev/devcluster/tools
+
+go 1.26.0

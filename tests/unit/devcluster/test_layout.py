@@ -1,0 +1,60 @@
+"""Two clusters on one machine share no name, place or port."""
+
+from pathlib import Path
+
+import pytest
+
+from devcluster import layout
+from devcluster.errors import DevClusterError
+
+HOME = {"XDG_STATE_HOME": "/s", "XDG_CACHE_HOME": "/c"}
+
+
+@pytest.mark.parametrize("name", ["a", "demo", "dc1", "my-cluster", "a" * 20])
+def test_a_good_name_is_taken(name: str) -> None:
+    assert layout.cluster(name, HOME).state == Path("/s/agentsystem/clusters") / name
+
+
+@pytest.mark.parametrize("name", ["", "A", "1a", "-a", "a-", "a_b", "a/b", "..", "a" * 21])
+def test_a_bad_name_is_refused_with_the_rule(name: str) -> None:
+    with pytest.raises(DevClusterError, match="1 to 20 lower-case letters"):
+        layout.cluster(name, HOME)
+
+
+def test_everything_that_clusters_could_fight_over_carries_the_name() -> None:
+    one, two = layout.cluster("one", HOME), layout.cluster("two", HOME)
+    assert one.bridge == "br-one"
+    assert one.cgroup == "agentsystem-one"
+    shared = {one.bridge, one.cgroup, one.state, one.lock, one.alive, one.socket}
+    assert not shared & {two.bridge, two.cgroup, two.state, two.lock, two.alive, two.socket}
+
+
+def test_the_longest_name_gives_a_bridge_that_the_kernel_takes() -> None:
+    assert len(layout.cluster("a" * 20, HOME).bridge) == 15
+
+
+def test_the_port_follows_from_the_name() -> None:
+    ports = {layout.preferred_port(name) for name in ("demo", "test", "dc1", "dc2")}
+    assert len(ports) == 4
+    assert all(26000 <= port < 30000 for port in ports)
+    assert layout.preferred_port("demo") == layout.preferred_port("demo")
+
+
+def test_a_relative_xdg_directory_is_ignored() -> None:
+    assert layout.cache_home({"XDG_CACHE_HOME": "x"}) == Path.home() / ".cache/agentsystem"
+
+
+def test_nodes_have_addresses_of_their_own() -> None:
+    first, second = layout.nodes(2)
+    assert (first.name, first.ip, first.pod_cidr) == ("node-1", "10.200.0.11", "10.244.1.0/24")
+    assert (second.name, second.ip, second.pod_cidr) == ("node-2", "10.200.0.12", "10.244.2.0/24")
+
+
+def test_an_apiserver_alone_has_no_nodes() -> None:
+    assert layout.nodes(0) == ()
+
+
+@pytest.mark.parametrize("count", [-1, 21])
+def test_an_impossible_number_of_nodes_is_refused(count: int) -> None:
+    with pytest.raises(DevClusterError, match="--nodes"):
+        layout.nodes(count)
