@@ -27,11 +27,17 @@ def operator_is_ready(kube: Kube) -> bool:
 
 
 @pytest.fixture(scope="session")
-def operator(kube: Kube) -> Kube:
-    """The operator from `config/default`, ready; returns the cluster for convenience."""
+def operator(kube: Kube) -> Iterator[Kube]:
+    """The cluster with the operator from `config/default`, ready.
+
+    Whatever the stories did, in the end the operator's log must show no traceback.
+    """
     kube.kubectl("apply", "--server-side", "-k", str(ROOT / "config" / "default"))
     eventually("operator ready", lambda: operator_is_ready(kube), within_s=120)
-    return kube
+    yield kube
+    for pod in kube.list("Pod", OPERATOR_NS):
+        log = kube.kubectl("logs", "-n", OPERATOR_NS, pod["metadata"]["name"], "--tail=-1")
+        assert "Traceback" not in log, log[-4000:]
 
 
 @pytest.fixture
@@ -42,12 +48,3 @@ def ns(operator: Kube, request: pytest.FixtureRequest) -> Iterator[str]:
     operator.apply(builders.namespace(name))
     yield name
     operator.delete("Namespace", name)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _no_traceback(operator: Kube) -> Iterator[None]:
-    """Whatever the stories did, the operator's log shows no traceback."""
-    yield
-    for pod in operator.list("Pod", OPERATOR_NS):
-        log = operator.kubectl("logs", "-n", OPERATOR_NS, pod["metadata"]["name"], "--tail=-1")
-        assert "Traceback" not in log, log[-4000:]

@@ -13,11 +13,6 @@ import pytest
 from tests.devcluster import manifests, running
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_traceback() -> None:
-    """These stories raise clusters of their own, without the operator."""
-
-
 def busy(cluster: running.Cluster, folder: Path) -> set[int]:
     """Run a pod with a volume, so that there is something to leave; return all processes."""
     cluster.load_probe(folder)

@@ -18,11 +18,6 @@ NAMESPACE = manifests.NAMESPACE
 ADMIN = "devcluster-admin"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_traceback() -> None:
-    """These stories raise clusters of their own, without the operator."""
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Cluster]:
     with running.raised("e2e-works", nodes=2) as raised:

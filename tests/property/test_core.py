@@ -9,31 +9,29 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentsystem_operator.decide import references
 from agentsystem_operator.api.spec import AgentSystemSpec
+from agentsystem_operator.decide import references
 from agentsystem_operator.model import names, ownership
 from agentsystem_operator.model.observed import Text, Unknown
 from agentsystem_operator.model.references import Kind, Ref
 from agentsystem_operator.plan import agent_config
 from tests.property import strategies
-from tests.unit.engine.world import SETTINGS, World
+from tests.unit.engine.world import World
 
 DNS_1035 = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=40, deadline=None)
 
 junk = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner),
     max_leaves=20,
 )
-specs_of_junk = st.fixed_dictionaries(
-    {},
-    optional={
-        field: junk
-        for field in ("tier", "agents", "providers", "routes", "memory", "runtime", "network")
-    },
-)
+FIELDS = ("tier", "agents", "providers", "routes", "memory", "runtime", "network")
+specs_of_junk = st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, junk))
+
+
+running = strategies.specs().map(lambda spec: {**spec, "paused": False})
 
 
 def world_of(spec: Any) -> World:
@@ -41,7 +39,7 @@ def world_of(spec: Any) -> World:
     world = World(spec)
     parsed = AgentSystemSpec.model_validate(spec)
     for name in references.names(parsed):
-        keys = _AnyKey("Be kind.")
+        keys = _AnyKey("default: Be kind.")
         world.config_maps[name] = Text(keys)
     return world
 
@@ -61,7 +59,7 @@ class _AnyKey(dict[str, str]):
 
 
 @FEW
-@given(strategies.specs())
+@given(running)
 def test_every_valid_spec_settles_and_then_rests(spec: Any) -> None:
     world = world_of(spec)
     world.settle()
@@ -72,7 +70,7 @@ def test_every_valid_spec_settles_and_then_rests(spec: Any) -> None:
 
 
 @FEW
-@given(strategies.specs())
+@given(running)
 def test_every_name_and_label_is_one_that_kubernetes_takes(spec: Any) -> None:
     world = world_of(spec)
     world.reconcile()
@@ -84,7 +82,7 @@ def test_every_name_and_label_is_one_that_kubernetes_takes(spec: Any) -> None:
 
 
 @FEW
-@given(strategies.specs())
+@given(running)
 def test_a_deployment_selects_its_own_pods_and_no_others(spec: Any) -> None:
     world = world_of(spec)
     world.reconcile()
@@ -97,7 +95,7 @@ def test_a_deployment_selects_its_own_pods_and_no_others(spec: Any) -> None:
 
 
 @FEW
-@given(strategies.specs())
+@given(running)
 def test_no_child_reads_a_secret_but_as_an_optional_file(spec: Any) -> None:
     world = world_of(spec)
     world.reconcile()
@@ -111,7 +109,7 @@ def test_no_child_reads_a_secret_but_as_an_optional_file(spec: Any) -> None:
 
 
 @FEW
-@given(strategies.specs())
+@given(running)
 def test_every_pod_is_restricted(spec: Any) -> None:
     world = world_of(spec)
     world.reconcile()
@@ -130,7 +128,7 @@ def test_every_pod_is_restricted(spec: Any) -> None:
 
 
 @FEW
-@given(strategies.specs())
+@given(running)
 def test_a_rendered_config_is_closed(spec: Any) -> None:
     """What it names it also holds, so the runtime needs nothing else."""
     world = world_of(spec)
@@ -146,7 +144,7 @@ def test_a_rendered_config_is_closed(spec: Any) -> None:
 
 
 @FEW
-@given(strategies.specs(), strategies.specs())
+@given(running, running)
 def test_any_edit_ends_where_a_fresh_install_ends(old: Any, new: Any) -> None:
     """But for volumes, which stay, and the history of revisions."""
     edited = world_of(old)
@@ -178,7 +176,7 @@ def test_whatever_is_stored_is_answered_and_never_raises(spec: Any, status: Any)
 
 
 @FEW
-@given(strategies.specs(), junk)
+@given(running, junk)
 def test_a_status_of_junk_is_replaced(spec: Any, status: Any) -> None:
     world = world_of(spec)
     world.status = {"conditions": status, "agents": status, "revision": status}
@@ -188,7 +186,7 @@ def test_a_status_of_junk_is_replaced(spec: Any, status: Any) -> None:
 
 
 @FEW
-@given(strategies.specs(), st.data())
+@given(running, st.data())
 def test_doubt_never_deletes_or_lowers(spec: Any, data: st.DataObject) -> None:
     world = world_of(spec)
     world.settle()
@@ -205,7 +203,7 @@ def test_doubt_never_deletes_or_lowers(spec: Any, data: st.DataObject) -> None:
 
 
 @FEW
-@given(strategies.specs())
+@given(running)
 def test_what_is_owned_is_what_was_applied(spec: Any) -> None:
     """The digest does not depend on replicas, which are born with us and handed over."""
     world = world_of(spec)
