@@ -1,0 +1,60 @@
+"""`python -m images`: build both images; load them into running dev clusters, or push them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tomllib
+
+from images import build, deliver, tools
+
+
+def arguments() -> argparse.Namespace:
+    """What the user asked for."""
+    parser = argparse.ArgumentParser(prog="python -m images", description=__doc__)
+    parser.add_argument("--repo", default="", help="push as REPO/agentsystem-operator and so on")
+    parser.add_argument("--tag", default="", help="the tag to push (default: the version)")
+    parser.add_argument("--push", action="store_true", help="push to --repo instead of loading")
+    parser.add_argument("--cluster", help="load into this dev cluster only (default: all running)")
+    parser.add_argument("--fresh", action="store_true", help="take newest Debian packages")
+    asked = parser.parse_args()
+    if asked.push and not asked.repo:
+        parser.error("--push needs --repo: where to? For example REPO=registry.example.com/team")
+    if asked.repo and not asked.push:
+        parser.error("--repo without --push does nothing: add PUSH=1")
+    return asked
+
+
+def version() -> str:
+    """The project's version, which names a released image."""
+    project = tomllib.loads((build.ROOT / "pyproject.toml").read_text())["project"]
+    return str(project["version"])
+
+
+def perform(asked: argparse.Namespace) -> None:
+    """Build, then load or push."""
+    if asked.fresh:
+        build.forget_all()
+    built = build.build_all()
+    for image in built:
+        size = image.archive.stat().st_size / 1e6
+        print(f"  {image.image.reference()}: {size:.0f} MB, {image.archive}")
+    if asked.push:
+        deliver.push(built, asked.repo.rstrip("/"), asked.tag or version())
+        return
+    for cluster in [asked.cluster] if asked.cluster else deliver.running_clusters():
+        deliver.load(built, cluster)
+
+
+def main() -> int:
+    """Run, and turn a failed step into a message."""
+    try:
+        perform(arguments())
+    except tools.BuildFailed as failed:
+        print(f"images: {failed}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,258 @@
+"""What each agent has to run: the spec, the texts it refers to and the defaults it is held to.
+
+Imported by plan, status and the engine. This is where a field of the YAML meets its default; what
+is built from a workload needs nothing else.
+
+Invariant (I21): an upgrade of the operator rolls no pod. Every default that reaches a Deployment
+is taken from the agent's pin as long as what the user declared for that agent has not changed;
+replicas are no part of that declaration, siblings only for the entry agent, which lists them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from agentsystem_operator.api.kubernetes import EnvVar, ResourceRequirements
+from agentsystem_operator.api.spec import (
+    Agent,
+    AgentSystemSpec,
+    Network,
+    Provider,
+    Route,
+    Runtime,
+    Sessions,
+)
+from agentsystem_operator.api.tiers import TierDefaults
+from agentsystem_operator.api.types import SessionStore, Tier
+from agentsystem_operator.decide.references import Texts
+from agentsystem_operator.model import hashing
+from agentsystem_operator.model.observed import Pin
+from agentsystem_operator.model.references import SystemKey
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The AgentSystem that children belong to."""
+
+    key: SystemKey
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What this operator, or the one that rendered an agent last, fills in."""
+
+    template: int
+    image: str
+    tiers: Mapping[Tier, TierDefaults]
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Everything that an agent's children are built from."""
+
+    owner: Owner
+    agent: Agent
+    index: int
+    """Position in spec.agents, for paths in messages."""
+    is_entry: bool
+    siblings: tuple[str, ...]
+    """The other agents; known to the entry only, so that adding one rolls no other."""
+    route: Route
+    providers: tuple[Provider, ...]
+    """Those of the route's chain, each once, in order of first use."""
+    instructions: str
+    answers: Mapping[str, str]
+    """Scripts of those providers that take one from a ConfigMap."""
+    sessions: Sessions
+    runtime: Runtime
+    network: Network
+    image: str
+    defaults: TierDefaults
+    replicas: int
+    template: int
+    """Version of the pod template to render with."""
+    declared: Mapping[str, Any]
+    """What the user said that reaches this agent's pods."""
+
+    @property
+    def keeps_sessions_on_disk(self) -> bool:
+        """Whether the agent has a volume, and so at most one pod at a time."""
+        return self.sessions.store is SessionStore.SQLITE
+
+    @property
+    def shares_sessions(self) -> bool:
+        """Whether every pod of the agent knows every session."""
+        return self.keeps_sessions_on_disk or self.replicas <= 1
+
+    @property
+    def env(self) -> tuple[EnvVar, ...]:
+        """Declared variables: the agent's over the system's, each name once."""
+        return tuple({var.name: var for var in (*self.runtime.env, *self.agent.env)}.values())
+
+    @property
+    def resources(self) -> ResourceRequirements | None:
+        """Declared resources: the agent's as a whole, else the system's."""
+        return self.agent.resources or self.runtime.resources
+
+    @property
+    def path(self) -> str:
+        """The agent's place in the resource."""
+        return f"spec.agents[{self.index}]"
+
+    def pin(self, revision: str) -> Pin:
+        """Return what is to be remembered of rendering this agent as `revision`."""
+        return Pin(
+            declared=hashing.of(self.declared),
+            revision=revision,
+            template=self.template,
+            image=self.image,
+            defaults=_as_pinned(self.defaults),
+        )
+
+
+def of_system(
+    spec: AgentSystemSpec,
+    texts: Texts,
+    *,
+    owner: Owner,
+    pins: Mapping[str, Pin],
+    defaults: Defaults,
+) -> tuple[Workload, ...]:
+    """Return one workload per agent, in the order of the spec."""
+    return tuple(
+        _of_agent(spec, index, texts, owner=owner, pin=pins.get(agent.name), defaults=defaults)
+        for index, agent in enumerate(spec.agents)
+    )
+
+
+def _of_agent(
+    spec: AgentSystemSpec,
+    index: int,
+    texts: Texts,
+    *,
+    owner: Owner,
+    pin: Pin | None,
+    defaults: Defaults,
+) -> Workload:
+    agent = spec.agents[index]
+    route = next(route for route in spec.routes if route.name == agent.route)
+    providers = _chain_of(route, spec.providers)
+    said = _Said(
+        siblings=_siblings(spec, agent),
+        instructions=_instructions(agent, texts),
+        answers=_answers(providers, texts),
+    )
+    declared = _declared(spec, agent, route, providers, said)
+    held = _held_to(pin, hashing.of(declared), spec.tier, defaults)
+    table = held.tiers[spec.tier]
+    return Workload(
+        owner=owner,
+        agent=agent,
+        index=index,
+        is_entry=agent.name == spec.entry,
+        siblings=said.siblings,
+        route=route,
+        providers=providers,
+        instructions=said.instructions,
+        answers=said.answers,
+        sessions=spec.sessions(table),
+        runtime=spec.runtime,
+        network=spec.network,
+        image=spec.runtime.image or held.image,
+        defaults=table,
+        replicas=spec.replicas(agent, table),
+        template=held.template,
+        declared=declared,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a workload says that does not stand in the agent's own part of the spec."""
+
+    siblings: tuple[str, ...]
+    instructions: str
+    answers: Mapping[str, str]
+
+
+def _declared(
+    spec: AgentSystemSpec,
+    agent: Agent,
+    route: Route,
+    providers: tuple[Provider, ...],
+    said: _Said,
+) -> Mapping[str, Any]:
+    """Return all that the user said and that reaches this agent's pods, defaults left out."""
+    sessions = spec.memory.sessions
+    return {
+        "tier": spec.tier.value,
+        "runtime": spec.runtime.stated(),
+        "agent": _without(agent.stated(), "replicas", "instructions", "instructionsFrom"),
+        "instructions": said.instructions,
+        "route": route.stated(),
+        "providers": [_without(provider.stated(), "scripted") for provider in providers],
+        "answers": dict(said.answers),
+        "sessions": sessions.stated() if sessions else None,
+        "siblings": list(said.siblings),
+    }
+
+
+def _siblings(spec: AgentSystemSpec, agent: Agent) -> tuple[str, ...]:
+    if agent.name != spec.entry:
+        return ()
+    # Sorted, so that another order in the spec rolls nobody.
+    return tuple(sorted(other.name for other in spec.agents if other.name != agent.name))
+
+
+def _held_to(pin: Pin | None, declared: str, tier: Tier, current: Defaults) -> Defaults:
+    """Return the pinned defaults if the declaration is the one they were given to."""
+    if pin is None or pin.declared != declared:
+        return current
+    table = {tier: _from_pinned(pin.defaults, current.tiers[tier])}
+    return Defaults(template=pin.template, image=pin.image, tiers=table)
+
+
+def _as_pinned(defaults: TierDefaults) -> Mapping[str, str | int]:
+    return {
+        "replicas": defaults.replicas,
+        "store": defaults.store.value if defaults.store else "",
+        "preStopSeconds": int(defaults.pre_stop.total_seconds()),
+        "spreadRequired": int(defaults.spread_required),
+    }
+
+
+def _from_pinned(pinned: Mapping[str, str | int], current: TierDefaults) -> TierDefaults:
+    """Return the pinned tier defaults; one that an older operator did not pin is today's."""
+    values = {**_as_pinned(current), **pinned}
+    try:
+        return TierDefaults(
+            replicas=int(values["replicas"]),
+            store=SessionStore(str(values["store"])) if values["store"] else None,
+            pre_stop=timedelta(seconds=int(values["preStopSeconds"])),
+            spread_required=bool(values["spreadRequired"]),
+        )
+    except ValueError:
+        return current
+
+
+def _chain_of(route: Route, providers: tuple[Provider, ...]) -> tuple[Provider, ...]:
+    by_name = {provider.name: provider for provider in providers}
+    return tuple(by_name[name] for name in dict.fromkeys(t.provider for t in route.chain))
+
+
+def _instructions(agent: Agent, texts: Texts) -> str:
+    if agent.instructions_from is None:
+        return agent.instructions or ""
+    ref = agent.instructions_from.config_map_key_ref
+    return texts[ref.name, ref.key]
+
+
+def _answers(providers: tuple[Provider, ...], texts: Texts) -> Mapping[str, str]:
+    refs = {p.name: p.scripted.config_map_key_ref for p in providers if p.scripted}
+    return {name: texts[ref.name, ref.key] for name, ref in refs.items() if ref}
+
+
+def _without(body: Mapping[str, Any], *fields: str) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if key not in fields}

@@ -1,0 +1,169 @@
+"""kopf, as a frame: its watch of AgentSystems feeds the store, and nothing else of it is used.
+
+No handler raises, returns a value or writes; no timers, daemons, indices or peering, so kopf makes
+no request of its own beyond its list and watch. The only module that imports kopf.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import kopf
+
+from agentsystem_operator.adapters.api_client import open_session
+from agentsystem_operator.adapters.connection import Connection
+from agentsystem_operator.adapters.resources import AGENT_SYSTEM
+from agentsystem_operator.shell.store import Store, key_of
+
+LIST_PAGE = 500
+IDLE_S = 0.05
+"""kopf keeps an object's body for as long after its last event; ours is in the store by then."""
+CONNECT_TIMEOUT_S = 5.0
+REQUEST_TIMEOUT_S = 30.0
+BACKOFFS_S = (1.0, 2.0, 3.0, 5.0)
+RESTART_S = 2.0
+"""kopf gives up on watch errors that it does not know; it is then started anew."""
+
+_KOPF = str(Path(kopf.__file__).parent)
+
+logger = logging.getLogger(__name__)
+
+
+class Backoffs:
+    """Pauses between attempts, endless and iterable again for each request: 1, 2, 3, 5, 5, 5 ..."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from BACKOFFS_S
+        while True:
+            yield BACKOFFS_S[-1]
+
+
+class NoDiffs(kopf.DiffBaseStorage):
+    """Remembers no last state: there are no change handlers that could need it."""
+
+    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+        """Return nothing instead of a deep copy of every object."""
+        return {}
+
+    def fetch(self, *, body: Any) -> None:
+        """Return no last state."""
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        """Write nothing."""
+
+
+class NoProgress(kopf.ProgressStorage):
+    """Remembers no progress of handlers: they only enqueue."""
+
+    def fetch(self, *, key: Any, body: Any) -> None:
+        """Return no progress."""
+
+    def store(self, *, key: Any, record: Any, body: Any, patch: Any) -> None:
+        """Write nothing."""
+
+    def purge(self, *, key: Any, body: Any, patch: Any) -> None:
+        """Write nothing."""
+
+    def touch(self, *, body: Any, patch: Any, value: Any) -> None:
+        """Write nothing."""
+
+    def clear(self, *, essence: Any) -> Any:
+        """Return the essence as it is."""
+        return essence
+
+
+class EverythingElse(Collection[Any]):
+    """All tasks but kopf's own, which kopf must not take for its own when it ends."""
+
+    def __contains__(self, task: object) -> bool:
+        if not isinstance(task, asyncio.Task):
+            return True
+        code = getattr(task.get_coro(), "cr_code", None)
+        return code is None or not inspect.getfile(code).startswith(_KOPF)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (task for task in asyncio.all_tasks() if task in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def build_registry(
+    connection: Connection, store: Store, *, relisted: Callable[[], None]
+) -> kopf.OperatorRegistry:
+    """Return kopf's handlers; `relisted` is called when kopf lists what is known already."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=registry)
+    async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
+        configure(settings)
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        session = open_session(connection, authenticated=True)
+        return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
+
+    @kopf.on.event(AGENT_SYSTEM.group, AGENT_SYSTEM.version, AGENT_SYSTEM.plural, registry=registry)
+    async def seen(event: Any, **_: Any) -> None:
+        body, kind = event["object"], event["type"]
+        key = key_of(body)
+        if kind == "DELETED":
+            store.remove(key, uid=body["metadata"]["uid"])
+            return
+        if kind is None and store.packed(key) is not None:
+            relisted()
+        store.put(body)
+
+    return registry
+
+
+def configure(settings: kopf.OperatorSettings) -> None:
+    """Switch off all of kopf that would cost requests, writes or memory."""
+    settings.persistence.diffbase_storage = NoDiffs()
+    settings.persistence.progress_storage = NoProgress()
+    settings.watching.chunk_size = LIST_PAGE
+    settings.watching.initial_streaming = False
+    settings.queueing.idle_timeout = IDLE_S
+    settings.queueing.worker_limit = None
+    settings.scanning.disabled = True
+    settings.networking.error_backoffs = Backoffs()
+    settings.networking.connect_timeout = CONNECT_TIMEOUT_S
+    settings.networking.request_timeout = REQUEST_TIMEOUT_S
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+
+
+async def watch_systems(
+    registry: kopf.OperatorRegistry,
+    *,
+    namespaces: Collection[str],
+    stop: asyncio.Event,
+    take_signals_back: Callable[[], None],
+    restarted: Callable[[], None],
+) -> None:
+    """Run kopf until `stop`; start it anew whenever it gives up."""
+    while not stop.is_set():
+        tasks = await kopf.spawn_tasks(
+            registry=registry,
+            settings=kopf.OperatorSettings(),
+            clusterwide=not namespaces,
+            namespaces=list(namespaces),
+            standalone=True,
+            stop_flag=stop,
+        )
+        # kopf would end alone on SIGTERM; ours drains the workers first. No await lies between
+        # kopf taking the signals and this.
+        take_signals_back()
+        try:
+            await kopf.run_tasks(tasks, ignored=EverythingElse())
+        except Exception as exc:  # noqa: BLE001 -- whatever it is, the answer is a restart
+            logger.warning(
+                "watch of AgentSystems ended; starting it anew",
+                extra={"reason": type(exc).__name__},
+            )
+        if not stop.is_set():
+            restarted()
+            await asyncio.sleep(RESTART_S)

@@ -1,0 +1,1 @@
+"""Values that flow through the operator: names, observations, decisions' results. No behaviour."""

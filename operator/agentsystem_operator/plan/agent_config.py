@@ -1,0 +1,135 @@
+"""The rendered config: the contract between operator and runtime (`config/contract/`).
+
+Additive and versioned; a key is only ever added. Rendered once per agent for the cluster, or once
+for all agents of a system for a laptop. Holds no secret, only the paths where keys are mounted.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from agentsystem_operator.api.spec import Agent, AgentSystemSpec, OpenAI, Provider, Route, Sessions
+from agentsystem_operator.api.types import SessionStore, timedelta_of
+from agentsystem_operator.decide.references import Texts
+from agentsystem_operator.decide.workloads import Defaults, Owner, Workload, of_system
+from agentsystem_operator.model import names
+from agentsystem_operator.model.references import SystemKey
+
+CONTRACT = "v1.0"
+FILE = "config.json"
+MAX_BYTES = 1 << 20
+"""What all rendered configs of a system may add up to; one ConfigMap holds no more either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the process that reads the config finds its files."""
+
+    keys: str
+    """Directory with one directory per provider, which holds the file `key`."""
+    sessions: str
+    """The database of store SQLite."""
+
+
+IN_POD = Places(keys="/etc/agentsystem/keys", sessions="/var/lib/agentsystem/sessions.db")
+ON_LAPTOP = Places(keys="keys", sessions="sessions.db")
+
+
+def of_workload(workload: Workload) -> dict[str, Any]:
+    """Return the config of one agent's pods."""
+    key = workload.owner.key
+    siblings = [
+        {"name": name, "url": f"http://{names.service_host(key, name)}:{names.HTTP_PORT}"}
+        for name in workload.siblings
+    ]
+    return {
+        "contract": CONTRACT,
+        "namespace": key.namespace,
+        "system": key.name,
+        # Who answers here when a request names no agent. Naming the system's entry in every config
+        # would roll all agents whenever the entry moves.
+        "entry": workload.agent.name,
+        "agents": [_agent(workload.agent, workload.instructions)],
+        "siblings": siblings,
+        "routes": [_route(workload.route)],
+        "providers": _providers(workload.providers, workload.answers, IN_POD),
+        "sessions": _sessions(workload.sessions, IN_POD, shared=workload.shares_sessions),
+    }
+
+
+def render_config(
+    spec: AgentSystemSpec,
+    texts: Texts,
+    *,
+    key: SystemKey,
+    defaults: Defaults,
+    places: Places = ON_LAPTOP,
+) -> dict[str, Any]:
+    """Return one config with every agent of the system, to be served by a single process."""
+    workloads = of_system(spec, texts, owner=Owner(key, ""), pins={}, defaults=defaults)
+    routes = {w.route.name: w.route for w in workloads}
+    providers = {p.name: p for w in workloads for p in w.providers}
+    answers = {name: text for w in workloads for name, text in w.answers.items()}
+    return {
+        "contract": CONTRACT,
+        "namespace": key.namespace,
+        "system": key.name,
+        "entry": spec.entry,
+        "agents": [_agent(w.agent, w.instructions) for w in workloads],
+        "siblings": [],
+        "routes": [_route(route) for route in routes.values()],
+        "providers": _providers(providers.values(), answers, places),
+        "sessions": _sessions(workloads[0].sessions, places, shared=True),
+    }
+
+
+def as_text(config: Mapping[str, Any]) -> str:
+    """Return the config as it stands in the file."""
+    return orjson.dumps(config, option=orjson.OPT_INDENT_2).decode()
+
+
+def _agent(agent: Agent, instructions: str) -> dict[str, Any]:
+    return {"name": agent.name, "route": agent.route, "instructions": instructions}
+
+
+def _route(route: Route) -> dict[str, Any]:
+    return {"name": route.name, "chain": [target.body() for target in route.chain]}
+
+
+def _providers(
+    providers: Iterable[Provider], answers: Mapping[str, str], places: Places
+) -> list[dict[str, Any]]:
+    return [_provider(provider, answers, places) for provider in providers]
+
+
+def _provider(provider: Provider, answers: Mapping[str, str], places: Places) -> dict[str, Any]:
+    body: dict[str, Any] = {"name": provider.name, "type": provider.type.value}
+    if provider.open_ai is not None:
+        return {**body, "openAI": _open_ai(provider.name, provider.open_ai, places)}
+    script = {"answers": answers[provider.name]} if provider.name in answers else {}
+    return {**body, "scripted": script}
+
+
+def _open_ai(name: str, settings: OpenAI, places: Places) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "baseURL": settings.base_url,
+        "timeoutSeconds": timedelta_of(settings.timeout).total_seconds(),
+    }
+    ref = settings.api_key_secret_ref
+    if ref is not None:
+        file = f"{places.keys}/{name}/key"
+        body["apiKey"] = {"file": file, "secretName": ref.name, "secretKey": ref.key}
+    return body
+
+
+def _sessions(sessions: Sessions, places: Places, *, shared: bool) -> dict[str, Any]:
+    path = {"path": places.sessions} if sessions.store is SessionStore.SQLITE else {}
+    return {
+        "store": sessions.store.value,
+        **path,
+        "ttlSeconds": int(timedelta_of(sessions.ttl).total_seconds()),
+        "maxTurns": sessions.max_turns,
+        "shared": shared,
+    }

@@ -1,0 +1,191 @@
+"""The pod template of an agent: one container that serves the rendered config.
+
+Version 1 of the template. A change of what is rendered here rolls every agent of every system,
+so it needs a new version beside this one: agents stay on the version that they were pinned to.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from agentsystem_operator.decide.workloads import Workload
+from agentsystem_operator.model import names
+from agentsystem_operator.model.references import Kind
+from agentsystem_operator.plan import agent_config
+
+TEMPLATE_VERSION = 1
+
+GRACE_S = 30
+"""terminationGracePeriodSeconds: what a pod has, in all, from being told to stop to SIGKILL."""
+GRACE_MARGIN_S = 2
+"""Left for the process to exit after its last answer."""
+NODE_LOSS_S = 10
+"""How long a pod stays bound to a node that is not ready, before it is replaced elsewhere."""
+USER = 65532
+
+CONFIG_DIR = "/etc/agentsystem/config"
+DATA_DIR = "/var/lib/agentsystem"
+
+DEFAULT_RESOURCES = {
+    "requests": {"cpu": "50m", "memory": "96Mi"},
+    # No cpu limit: throttling a pod that streams answers helps nobody.
+    "limits": {"memory": "512Mi"},
+}
+
+
+def build_pod_template(workload: Workload, *, revision: str) -> dict[str, Any]:
+    """Return the pod template of one revision of an agent."""
+    key, agent = workload.owner.key, workload.agent.name
+    labels = {
+        **names.labels(key, agent),
+        **names.slot_selector(key, agent),
+        names.REVISION: revision,
+    }
+    annotations = {names.TEMPLATE: str(workload.template)}
+    return {
+        "metadata": {"labels": labels, "annotations": annotations},
+        "spec": _pod(workload, revision),
+    }
+
+
+def _pod(workload: Workload, revision: str) -> dict[str, Any]:
+    key, agent = workload.owner.key, workload.agent.name
+    pod = {
+        "serviceAccountName": names.agent_child(key, agent, Kind.SERVICE_ACCOUNT).name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_S,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "topologySpreadConstraints": [_spread(workload)],
+        "tolerations": list(_tolerations(workload)),
+        "containers": [_container(workload)],
+        "volumes": list(_volumes(workload, revision)),
+    }
+    if workload.runtime.image_pull_secrets:
+        pod["imagePullSecrets"] = [ref.body() for ref in workload.runtime.image_pull_secrets]
+    return pod
+
+
+def _spread(workload: Workload) -> dict[str, Any]:
+    selector = dict(names.pod_selector(workload.owner.key, workload.agent.name))
+    required = workload.defaults.spread_required
+    return {
+        "topologyKey": "kubernetes.io/hostname",
+        "maxSkew": 1,
+        "whenUnsatisfiable": "DoNotSchedule" if required else "ScheduleAnyway",
+        "labelSelector": {"matchLabels": selector},
+        # Each ReplicaSet spreads by itself, or a rolling update would count the old pods.
+        "matchLabelKeys": ["pod-template-hash"],
+        # A cordoned node counts as an empty host otherwise, and a drain never ends.
+        "nodeTaintsPolicy": "Honor",
+    }
+
+
+def _tolerations(workload: Workload) -> Iterator[dict[str, Any]]:
+    stated = [toleration.stated() for toleration in workload.runtime.tolerations]
+    keys = {toleration.get("key") for toleration in stated}
+    for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
+        if key not in keys:
+            yield {
+                "key": key,
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "tolerationSeconds": NODE_LOSS_S,
+            }
+    yield from stated
+
+
+def _container(workload: Workload) -> dict[str, Any]:
+    pre_stop_s = _pre_stop_s(workload)
+    return {
+        "name": names.CONTAINER,
+        "image": workload.image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": ["serve", "--config", f"{CONFIG_DIR}/{agent_config.FILE}"],
+        "env": list(_env(workload)),
+        "ports": [
+            {"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"},
+            {"name": "metrics", "containerPort": names.METRICS_PORT, "protocol": "TCP"},
+        ],
+        # A second a try: a pod is found ready within a second of being so.
+        "startupProbe": _probe("/ready", period_s=1, failures=60),
+        "readinessProbe": _probe("/ready", period_s=2, failures=2),
+        "livenessProbe": _probe("/health", period_s=10, failures=3),
+        # Endpoints are told of the end before the process is: it goes on serving meanwhile.
+        "lifecycle": {"preStop": {"sleep": {"seconds": pre_stop_s}}},
+        "resources": _resources(workload),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": list(_mounts(workload)),
+    }
+
+
+def _pre_stop_s(workload: Workload) -> int:
+    return int(workload.defaults.pre_stop.total_seconds())
+
+
+def _probe(path: str, *, period_s: int, failures: int) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": path, "port": "http"},
+        "periodSeconds": period_s,
+        "timeoutSeconds": 2,
+        "failureThreshold": failures,
+    }
+
+
+def _resources(workload: Workload) -> dict[str, Any]:
+    stated = workload.resources
+    return DEFAULT_RESOURCES if stated is None else stated.stated()
+
+
+def _env(workload: Workload) -> Iterator[dict[str, Any]]:
+    grace = GRACE_S - _pre_stop_s(workload) - GRACE_MARGIN_S
+    yield {"name": "AGENT_GRACE_SECONDS", "value": str(grace)}
+    yield {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    for variable in workload.env:
+        yield {"name": variable.name, "value": variable.value}
+
+
+def _mounts(workload: Workload) -> Iterator[dict[str, Any]]:
+    yield {"name": "config", "mountPath": CONFIG_DIR, "readOnly": True}
+    yield {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  # a volume of the pod's own
+    for provider, _, _ in _keys(workload):
+        path = f"{agent_config.IN_POD.keys}/{provider}"
+        yield {"name": f"key-{provider}", "mountPath": path, "readOnly": True}
+    if workload.keeps_sessions_on_disk:
+        yield {"name": "data", "mountPath": DATA_DIR}
+
+
+def _volumes(workload: Workload, revision: str) -> Iterator[dict[str, Any]]:
+    key, agent = workload.owner.key, workload.agent.name
+    yield {"name": "config", "configMap": {"name": names.config_map(key, agent, revision).name}}
+    yield {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}
+    for provider, secret, item in _keys(workload):
+        # Optional: a missing key is the provider's trouble, not the pod's; no subPath, so that a
+        # key made later appears.
+        projected = {
+            "secretName": secret,
+            "optional": True,
+            "items": [{"key": item, "path": "key"}],
+        }
+        yield {"name": f"key-{provider}", "secret": projected}
+    if workload.keeps_sessions_on_disk:
+        claim = names.agent_child(key, agent, Kind.PERSISTENT_VOLUME_CLAIM).name
+        yield {"name": "data", "persistentVolumeClaim": {"claimName": claim}}
+
+
+def _keys(workload: Workload) -> Iterator[tuple[str, str, str]]:
+    """Yield provider, Secret and Secret key of each API key that the agent uses."""
+    for provider in workload.providers:
+        ref = provider.open_ai.api_key_secret_ref if provider.open_ai else None
+        if ref is not None:
+            yield provider.name, ref.name, ref.key

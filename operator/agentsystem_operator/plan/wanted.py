@@ -1,0 +1,119 @@
+"""Everything that should exist for a system, in the order in which it is written.
+
+What a pod needs comes before the Deployment that makes pods, the record of the revision before any
+Deployment that uses it: a crash between two writes leaves only what the next pass builds upon. The
+entry Service comes last, when there is something to reach.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from agentsystem_operator.decide.workloads import Owner, Workload
+from agentsystem_operator.model import hashing
+from agentsystem_operator.model.actions import Manifest
+from agentsystem_operator.model.observed import RevisionRecord
+from agentsystem_operator.model.references import Kind
+from agentsystem_operator.plan import agent_config, pod
+from agentsystem_operator.plan.config_map import build_config_map
+from agentsystem_operator.plan.controller_revision import build_controller_revision, data_of
+from agentsystem_operator.plan.deployment import build_deployment
+from agentsystem_operator.plan.network_policy import build_network_policy
+from agentsystem_operator.plan.persistent_volume_claim import build_persistent_volume_claim
+from agentsystem_operator.plan.pod_disruption_budget import build_pod_disruption_budget
+from agentsystem_operator.plan.service import build_entry_service, build_service
+from agentsystem_operator.plan.service_account import build_service_account
+
+
+@dataclass(frozen=True, slots=True)
+class AgentChildren:
+    """One agent, its revision and its children."""
+
+    workload: Workload
+    revision: str
+    before: tuple[Manifest, ...]
+    """What the Deployment's pods rely on."""
+    deployment: Manifest
+    config_bytes: int
+
+    @property
+    def claim(self) -> str | None:
+        """Name of the agent's PersistentVolumeClaim, if it has one."""
+        return next((m.ref.name for m in self.before if _is_claim(m)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One system, its revision and all its children."""
+
+    revision: str
+    record: Manifest
+    agents: tuple[AgentChildren, ...]
+    entry_service: Manifest
+
+    @property
+    def config_bytes(self) -> int:
+        """Size of all rendered configs together."""
+        return sum(agent.config_bytes for agent in self.agents)
+
+    def manifests(self) -> Iterator[tuple[Manifest, str]]:
+        """Yield every manifest with the field that asks for it, in the order of writing."""
+        for agent in self.agents:
+            for manifest in agent.before:
+                yield manifest, agent.workload.path
+        yield self.record, "spec"
+        for agent in self.agents:
+            yield agent.deployment, agent.workload.path
+        yield self.entry_service, "metadata.name"
+
+
+def of_system(
+    owner: Owner, workloads: Sequence[Workload], *, records: Sequence[RevisionRecord]
+) -> Wanted:
+    """Return what the workloads need; `records` are those of earlier revisions."""
+    agents = tuple(_of_agent(workload) for workload in workloads)
+    data = data_of((agent.workload, agent.revision) for agent in agents)
+    revision = hashing.revision(data)
+    entry = next(workload for workload in workloads if workload.is_entry)
+    return Wanted(
+        revision=revision,
+        record=build_controller_revision(owner, data, number=_number(revision, records)),
+        agents=agents,
+        entry_service=build_entry_service(entry),
+    )
+
+
+def newest(records: Sequence[RevisionRecord]) -> RevisionRecord | None:
+    """Return the record with the highest number."""
+    return max(records, key=lambda record: (record.number, record.revision), default=None)
+
+
+def _number(revision: str, records: Sequence[RevisionRecord]) -> int:
+    """Return the number of a revision: going back to an old one makes it the newest again."""
+    last = newest(records)
+    if last is None:
+        return 1
+    return last.number if last.revision == revision else last.number + 1
+
+
+def _of_agent(workload: Workload) -> AgentChildren:
+    config = agent_config.as_text(agent_config.of_workload(workload))
+    revision = hashing.revision([pod.build_pod_template(workload, revision=""), config])
+    before = (
+        build_service_account(workload),
+        build_config_map(workload, revision=revision, config=config),
+        build_persistent_volume_claim(workload),
+        build_network_policy(workload),
+        build_service(workload),
+        build_pod_disruption_budget(workload),
+    )
+    return AgentChildren(
+        workload=workload,
+        revision=revision,
+        before=tuple(manifest for manifest in before if manifest is not None),
+        deployment=build_deployment(workload, revision=revision),
+        config_bytes=len(config.encode()),
+    )
+
+
+def _is_claim(manifest: Manifest) -> bool:
+    return manifest.ref.kind is Kind.PERSISTENT_VOLUME_CLAIM

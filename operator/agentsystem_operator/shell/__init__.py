@@ -1,0 +1,1 @@
+"""Moves data: caches, queue, workers, leadership. Decides nothing about agents."""

@@ -1,0 +1,182 @@
+"""Which system is due next: a deduplicated queue with one flight per key.
+
+Invariants: a key is never worked on twice at once; a key added while it is worked on is worked on
+again afterwards; a paused queue hands out nothing; every delay is bounded. One timer serves all
+delays. Time is the event loop's.
+"""
+
+import asyncio
+import heapq
+import itertools
+import random
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 300.0
+"""Faults of one object: half a second, doubled up to five minutes."""
+OUTAGE_MAX_S = 10.0
+"""Faults of the apiserver: once it answers, everything must be under way again soon."""
+DELAY_MAX_S = 3600.0
+"""Nobody asks to look again later than that; a clock that jumped might."""
+_DOUBLINGS_MAX = 20
+
+K = TypeVar("K", bound=Hashable)
+
+
+def backoff(faults: int, *, most_s: float, jitter: float) -> float:
+    """Return the delay after the n-th fault in a row, between its half and its whole.
+
+    delay = min(0.5 s * 2^(n-1), most) * (1 + jitter) / 2; 4th fault, jitter 0.5 -> 3 s.
+    """
+    whole = min(BACKOFF_FIRST_S * 2.0 ** min(faults - 1, _DOUBLINGS_MAX), most_s)
+    return whole * (1 + jitter) / 2
+
+
+class Queue(Generic[K]):
+    """Keys that are due, in the order in which they became due."""
+
+    def __init__(
+        self,
+        *,
+        waited: Callable[[float], None] = lambda _: None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._waited = waited
+        self._jitter = jitter
+        self._due: dict[K, float] = {}
+        self._running: set[K] = set()
+        self._dirty: set[K] = set()
+        self._heap: list[tuple[float, int, K]] = []
+        self._when: dict[K, float] = {}
+        self._ticket = itertools.count()
+        self._faults: dict[K, int] = {}
+        self._outages: dict[K, int] = {}
+        self._ready = asyncio.Event()
+        self.quiet = asyncio.Event()
+        """Set while nothing is worked on."""
+        self.quiet.set()
+        self._timer: asyncio.TimerHandle | None = None
+        self.paused = False
+        self._closed = False
+
+    @property
+    def depth(self) -> int:
+        """Return how many keys wait for a worker now."""
+        return len(self._due)
+
+    @property
+    def oldest_s(self) -> float:
+        """Return for how long the key that is due the longest has been waiting."""
+        return _now() - next(iter(self._due.values())) if self._due else 0.0
+
+    @property
+    def running(self) -> int:
+        """Return how many keys are worked on now."""
+        return len(self._running)
+
+    def add(self, key: K) -> None:
+        """Make a key due now."""
+        if key in self._running:
+            self._dirty.add(key)
+        elif key not in self._due:
+            self._due[key] = _now()
+            self._signal()
+
+    def schedule(self, key: K, delay_s: float | None) -> None:
+        """Make a key due in a while, in place of what was scheduled before; None: not at all."""
+        if delay_s is None:
+            self._when.pop(key, None)
+            return
+        when = _now() + min(max(delay_s, 0.0), DELAY_MAX_S)
+        self._when[key] = when
+        heapq.heappush(self._heap, (when, next(self._ticket), key))
+        self._arm()
+
+    async def take(self) -> K:
+        """Return the key that is due the longest; its holder must call `done`."""
+        while self.paused or self._closed or not self._due:
+            self._ready.clear()
+            await self._ready.wait()
+        key, since = next(iter(self._due.items()))
+        del self._due[key]
+        self._running.add(key)
+        self.quiet.clear()
+        self._waited(_now() - since)
+        return key
+
+    def done(self, key: K) -> None:
+        """Give a key back; it is due again at once if it was added meanwhile."""
+        self._running.discard(key)
+        if not self._running:
+            self.quiet.set()
+        if key in self._dirty:
+            self._dirty.discard(key)
+            self.add(key)
+
+    def succeeded(self, key: K) -> None:
+        """Forget a key's faults."""
+        self._faults.pop(key, None)
+        self._outages.pop(key, None)
+
+    def failed(self, key: K) -> float:
+        """Schedule a key after a fault of its own; returns the delay."""
+        faults = self._faults[key] = self._faults.get(key, 0) + 1
+        delay = backoff(faults, most_s=BACKOFF_MAX_S, jitter=self._jitter())
+        self.schedule(key, delay)
+        return delay
+
+    def unreachable(self, key: K) -> float:
+        """Schedule a key after a fault of the apiserver; returns the delay."""
+        outages = self._outages[key] = self._outages.get(key, 0) + 1
+        delay = backoff(outages, most_s=OUTAGE_MAX_S, jitter=self._jitter())
+        self.schedule(key, delay)
+        return delay
+
+    def forget(self, key: K) -> None:
+        """Drop all memory of a key that does not exist any more."""
+        self.succeeded(key)
+        self.schedule(key, None)
+
+    def pause(self) -> None:
+        """Hand out nothing until `resume`."""
+        self.paused = True
+
+    def resume(self, *, after_outage: bool) -> None:
+        """Go on; after a real outage with everything that it held up, at once."""
+        self.paused = False
+        if after_outage:
+            for key in list(self._outages):
+                del self._outages[key]
+                self.schedule(key, None)
+                self.add(key)
+        self._signal()
+
+    def close(self) -> None:
+        """Hand out nothing ever again."""
+        self._closed = True
+
+    def _signal(self) -> None:
+        if self._due and not self.paused and not self._closed:
+            self._ready.set()
+
+    def _arm(self) -> None:
+        while self._heap and self._when.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)  # replaced or cancelled meanwhile
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._heap:
+            self._timer = asyncio.get_running_loop().call_at(self._heap[0][0], self._release)
+
+    def _release(self) -> None:
+        now = _now()
+        while self._heap and self._heap[0][0] <= now:
+            when, _, key = heapq.heappop(self._heap)
+            if self._when.get(key) == when:
+                del self._when[key]
+                self.add(key)
+        self._arm()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

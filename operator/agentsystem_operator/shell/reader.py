@@ -1,0 +1,82 @@
+"""Performs the reads that the engine asks for, a few at a time, and adds the answers."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from agentsystem_operator import ports
+from agentsystem_operator.model.evaluation import Reads
+from agentsystem_operator.model.observed import (
+    Absent,
+    Child,
+    Looked,
+    Observed,
+    Text,
+    Unknown,
+)
+from agentsystem_operator.model.references import Ref, SystemKey
+from agentsystem_operator.shell.children import Children
+from agentsystem_operator.shell.contents import Contents
+
+AT_ONCE = 8
+"""Concurrent reads per system: 16 workers then ask at most for 128 at a time."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Reader:
+    """Reads children and ConfigMaps, through the caches where these are current."""
+
+    def __init__(self, cluster: ports.Cluster, children: Children, contents: Contents) -> None:
+        self._cluster = cluster
+        self._children = children
+        self._contents = contents
+
+    async def add(self, observed: Observed, reads: Reads, *, key: SystemKey, uid: str) -> Observed:
+        """Return what is observed, with the answers to what was asked for."""
+        self._contents.expect(key, reads.config_maps)
+        lookups = await self.look_up(reads.children, uid=uid)
+        texts = await _gather(reads.config_maps, lambda name: self._text(key.namespace, name))
+        return replace(
+            observed,
+            lookups={**observed.lookups, **lookups},
+            config_maps={**observed.config_maps, **texts},
+        )
+
+    async def look_up(self, refs: Iterable[Ref], *, uid: str) -> Mapping[Ref, Looked]:
+        """Return what stands under each name now; the caches learn it too."""
+        return await _gather(refs, lambda ref: self._look_up(ref, uid))
+
+    async def _look_up(self, ref: Ref, uid: str) -> Looked:
+        found = await self._cluster.read(ref, owner_uid=uid)
+        if isinstance(found, Child):
+            self._children.put(found)
+        elif isinstance(found, Absent):
+            self._children.forget(ref)
+        return found
+
+    async def _text(self, namespace: str, name: str) -> Text | Absent | Unknown:
+        known = self._contents.get(namespace, name)
+        if known is not None:
+            return known
+        epoch = self._contents.epoch(namespace, name)
+        found = await self._cluster.read_config_map(namespace, name)
+        if not isinstance(found, Unknown):
+            self._contents.put(namespace, name, found, epoch=epoch)
+        return found
+
+
+async def _gather(
+    names: Iterable[K], read: Callable[[K], Coroutine[None, None, V]]
+) -> Mapping[K, V]:
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(name: K) -> V:
+        async with slots:
+            return await read(name)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = {name: group.create_task(one(name)) for name in names}
+    return {name: task.result() for name, task in tasks.items()}

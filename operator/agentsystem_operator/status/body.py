@@ -1,0 +1,147 @@
+"""The status as it is written, and whether it has to be.
+
+Live counts move with every pod; they ride along with a change that matters, or are written once
+after they have stood still (I7). `lastTransitionTime` moves only with a condition's status.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from agentsystem_operator.api.reasons import ConditionType, Reason
+from agentsystem_operator.decide.rollout import Stage
+from agentsystem_operator.model import names
+from agentsystem_operator.model.observed import Remembered
+from agentsystem_operator.status.conditions import Verdict
+from agentsystem_operator.status.report import Report, Row
+
+Status = Mapping[str, Any]
+
+COUNTS_SETTLE = timedelta(seconds=10)
+"""How long counts must stand still before they are worth a write of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What to do about the status."""
+
+    status: Status | None
+    look_again: datetime | None
+    remembered: Remembered
+
+
+def compose(
+    report: Report, verdicts: Mapping[ConditionType, Verdict], previous: Status
+) -> dict[str, Any]:
+    """Return the complete status."""
+    times = {
+        condition.get("type"): (condition.get("status"), condition.get("lastTransitionTime"))
+        for condition in _objects(previous, "conditions")
+    }
+    revision = {"desired": report.desired, "active": report.active}
+    return {
+        "observedGeneration": report.generation,
+        "conditions": [
+            {
+                "type": kind.value,
+                "status": verdict.status.value,
+                "reason": verdict.reason.value,
+                "message": verdict.message,
+                "observedGeneration": report.generation,
+                "lastTransitionTime": _since(times.get(kind.value), verdict, report.now),
+            }
+            for kind, verdict in verdicts.items()
+        ],
+        "revision": {name: value for name, value in revision.items() if value},
+        "readyAgents": sum(row.complete for row in report.rows),
+        "totalAgents": len(report.rows),
+        "agents": [_agent(row, report) for row in report.rows],
+    }
+
+
+def weigh(wanted: Status, previous: Status, *, report: Report, past: Remembered) -> Writing:
+    """Return whether `wanted` is written now, later or not at all."""
+    counts = tuple((row.name, row.live.ready if row.live else 0) for row in report.rows)
+    moved = past.counts_since is None or counts != past.counts
+    since = report.now if moved or past.counts_since is None else past.counts_since
+    remembered = Remembered(
+        counts=counts,
+        counts_since=since,
+        accepted_ownership=past.accepted_ownership,
+        refused=past.refused,
+    )
+    if wanted == previous:
+        return Writing(None, None, remembered)
+    if _essence(wanted) != _essence(previous) or report.now - since >= COUNTS_SETTLE:
+        return Writing(wanted, None, remembered)
+    return Writing(None, since + COUNTS_SETTLE, remembered)
+
+
+def revision(previous: Status, name: str) -> str:
+    """Return a revision that was reported before, "" when there is none."""
+    found = previous.get("revision")
+    value = found.get(name) if isinstance(found, Mapping) else None
+    return value if isinstance(value, str) else ""
+
+
+def _agent(row: Row, report: Report) -> dict[str, Any]:
+    body = {
+        "name": row.name,
+        "slot": names.ACTIVE_SLOT,
+        "desired": row.desired,
+        "ready": row.live.ready if row.live else 0,
+        "revision": row.revision,
+        "reason": _reason(row, report).value,
+        "claim": row.claim,
+    }
+    return {key: value for key, value in body.items() if value not in (None, "")}
+
+
+def _reason(row: Row, report: Report) -> Reason:
+    if row.stage is Stage.OVERDUE:
+        return Reason.DEADLINE_EXCEEDED
+    if row.stage is Stage.PENDING and report.paused:
+        return Reason.PAUSED_BY_SPEC
+    if row.stage is Stage.PENDING and report.faults:
+        return report.faults[0].reason
+    if row.stage is not Stage.DONE:
+        return Reason.ROLLING_OUT
+    if row.desired == 0:
+        return Reason.SCALED_TO_ZERO
+    return Reason.AGENT_READY if row.complete else Reason.BELOW_DESIRED
+
+
+def _since(before: tuple[Any, Any] | None, verdict: Verdict, now: datetime) -> str:
+    if before and before[0] == verdict.status.value and isinstance(before[1], str):
+        return before[1]
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# What moves pod by pod. The message of ConfigValid never does: it names fields, not pods.
+_LIVE_COUNTS = frozenset({"readyAgents"})
+_LIVE_AGENT = frozenset({"ready", "reason"})
+
+
+def _essence(status: Status) -> dict[str, Any]:
+    """Return the status without what moves pod by pod."""
+    kept = {key: value for key, value in status.items() if key not in _LIVE_COUNTS}
+    kept["agents"] = [_without(agent, _LIVE_AGENT) for agent in _objects(status, "agents")]
+    kept["conditions"] = [_steady(condition) for condition in _objects(status, "conditions")]
+    return kept
+
+
+def _steady(condition: Mapping[str, Any]) -> Mapping[str, Any]:
+    if condition.get("type") == ConditionType.CONFIG_VALID.value:
+        return condition
+    return _without(condition, frozenset({"message"}))
+
+
+def _without(body: Mapping[str, Any], fields: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if key not in fields}
+
+
+def _objects(status: Status, field: str) -> list[Mapping[str, Any]]:
+    found = status.get(field)
+    items = found if isinstance(found, list) else []
+    return [item for item in items if isinstance(item, Mapping)]

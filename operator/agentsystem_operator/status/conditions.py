@@ -1,0 +1,134 @@
+"""The conditions of a system, each with the reason that a reader finds in the closed set.
+
+One function per condition; what is asked first wins. Messages hold no counts and no times, since a
+text that moves would be a status write of its own (I7).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from agentsystem_operator.api.reasons import ConditionStatus, ConditionType, Reason
+from agentsystem_operator.decide.rollout import Stage
+from agentsystem_operator.status.report import Report, Row
+
+DEGRADED_AFTER = timedelta(seconds=60)
+"""A pod that is replaced elsewhere is back within this; longer is trouble."""
+NAMED_AT_MOST = 5
+"""Agents or faults named in one message: a reader needs an example, not 200."""
+MESSAGE_CHARACTERS = 2000
+
+T, F, U = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One condition without its times."""
+
+    status: ConditionStatus
+    reason: Reason
+    message: str
+
+
+def all_of(report: Report) -> Mapping[ConditionType, Verdict]:
+    """Return every condition of the system, in the order in which they are shown."""
+    return {kind: judge(report) for kind, judge in _JUDGES.items()}
+
+
+def available(report: Report) -> Verdict:
+    """Return whether every agent has at least max(1, desired - 1) available pods."""
+    asleep = [row.name for row in report.rows if row.desired == 0]
+    if asleep:
+        return Verdict(F, Reason.SCALED_TO_ZERO, f"0 replicas wanted: {_some(asleep)}")
+    lacking = [row.name for row in report.rows if not row.enough]
+    if lacking:
+        return Verdict(F, Reason.AGENTS_UNAVAILABLE, f"too few available pods: {_some(lacking)}")
+    if not report.rows:
+        return Verdict(F, Reason.AGENTS_UNAVAILABLE, "no agent has been started")
+    return Verdict(T, Reason.ALL_AGENTS_AVAILABLE, "every agent has enough available pods")
+
+
+def config_valid(report: Report) -> Verdict:
+    """Return whether spec, references, names and the apiserver's verdicts allow to go on."""
+    if report.faults:
+        told = [f"{fault.path}: {fault.message}" for fault in report.faults]
+        return Verdict(F, report.faults[0].reason, _some(told, separator="; "))
+    if report.doubt:
+        return Verdict(U, Reason.OBSERVATION_UNKNOWN, f"could not be read: {report.doubt}")
+    return Verdict(T, Reason.VALID, "every reference and name is in order")
+
+
+def progressing(report: Report) -> Verdict:
+    """Return whether a rollout of ours is going on."""
+    stages = {row.stage for row in report.rows}
+    if Stage.OVERDUE in stages:
+        late = _some([row.name for row in report.rows if row.stage is Stage.OVERDUE])
+        return Verdict(F, Reason.DEADLINE_EXCEEDED, f"not rolled out within 600 s: {late}")
+    if Stage.ROLLING not in stages:
+        held = _held_back(report, stages)
+        if held:
+            return held
+    if stages == {Stage.DONE} and report.is_reached:
+        return Verdict(F, Reason.ROLLED_OUT, "every agent runs the desired revision")
+    return Verdict(T, Reason.ROLLING_OUT, "the desired revision is being rolled out")
+
+
+def degraded(report: Report) -> Verdict:
+    """Return whether pods have been missing for long outside a rollout, or a rollout is stuck."""
+    late = [row.name for row in report.rows if row.stage is Stage.OVERDUE]
+    if late:
+        return Verdict(T, Reason.DEADLINE_EXCEEDED, f"not rolled out within 600 s: {_some(late)}")
+    short = [row.name for row in report.rows if _has_been_short(row, report)]
+    if short:
+        return Verdict(T, Reason.BELOW_DESIRED, f"fewer pods than desired: {_some(short)}")
+    return Verdict(F, Reason.AS_DESIRED, "no agent has lacked pods for 60 s")
+
+
+def paused(report: Report) -> Verdict:
+    """Return whether the spec asks for no changes."""
+    if report.paused:
+        return Verdict(T, Reason.PAUSED_BY_SPEC, "spec.paused is true: no child is changed")
+    return Verdict(F, Reason.NOT_PAUSED, "spec.paused is false")
+
+
+def ready(report: Report) -> Verdict:
+    """Return the summary: Available, ConfigValid, and on the desired revision."""
+    config = config_valid(report)
+    if config.status is not T:
+        return config
+    enough = available(report)
+    if enough.status is not T:
+        return enough
+    if not report.is_reached:
+        rollout = progressing(report)
+        return Verdict(F, rollout.reason, rollout.message)
+    return Verdict(T, Reason.ALL_AGENTS_READY, "every agent runs what is declared")
+
+
+def _held_back(report: Report, stages: set[Stage]) -> Verdict | None:
+    """Return why nothing is rolled out although something might have to be."""
+    if report.paused and (Stage.PENDING in stages or not report.is_reached):
+        return Verdict(F, Reason.PAUSED_BY_SPEC, "changes wait until spec.paused is false")
+    if report.faults:
+        return Verdict(F, report.faults[0].reason, "changes wait until ConfigValid is True")
+    return None
+
+
+def _has_been_short(row: Row, report: Report) -> bool:
+    return row.short_since is not None and report.now - row.short_since >= DEGRADED_AFTER
+
+
+def _some(texts: list[str], *, separator: str = ", ") -> str:
+    named = separator.join(texts[:NAMED_AT_MOST])
+    more = " and more" if len(texts) > NAMED_AT_MOST else ""
+    return f"{named[:MESSAGE_CHARACTERS]}{more}"
+
+
+_JUDGES: Mapping[ConditionType, Callable[[Report], Verdict]] = {
+    ConditionType.AVAILABLE: available,
+    ConditionType.CONFIG_VALID: config_valid,
+    ConditionType.DEGRADED: degraded,
+    ConditionType.PAUSED: paused,
+    ConditionType.PROGRESSING: progressing,
+    ConditionType.READY: ready,
+}

@@ -1,0 +1,51 @@
+"""The Events of a pass: one per thing that a person may want to hear of, in few words.
+
+The shell sends equal ones once; the messages hold nothing that moves.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from agentsystem_operator.api.reasons import ConditionStatus, ConditionType, Reason
+from agentsystem_operator.model import names
+from agentsystem_operator.model.actions import Action, Apply, Delete, Scale, Why
+from agentsystem_operator.model.evaluation import Event, EventType
+from agentsystem_operator.model.references import Kind
+from agentsystem_operator.status.conditions import Verdict
+
+_TROUBLE = {
+    ConditionType.CONFIG_VALID: ConditionStatus.TRUE,
+    ConditionType.DEGRADED: ConditionStatus.FALSE,
+}
+"""The status of each condition that is no trouble."""
+
+
+def of_pass(
+    verdicts: Mapping[ConditionType, Verdict], actions: Sequence[Action]
+) -> tuple[Event, ...]:
+    """Return the Events of one pass, troubles first."""
+    return (*_troubles(verdicts), *(event for action in actions for event in _of_action(action)))
+
+
+def _troubles(verdicts: Mapping[ConditionType, Verdict]) -> Iterator[Event]:
+    for kind, well in _TROUBLE.items():
+        verdict = verdicts[kind]
+        if verdict.status is not well:
+            yield Event(EventType.WARNING, verdict.reason.value, verdict.message, "Evaluate")
+
+
+def _of_action(action: Action) -> Iterator[Event]:
+    match action:
+        case Apply(manifest=manifest) if manifest.ref.kind is Kind.CONTROLLER_REVISION:
+            message = f"rolling out revision {manifest.body['metadata']['labels'][names.REVISION]}"
+            yield Event(EventType.NORMAL, Reason.ROLLING_OUT.value, message, "Apply")
+        case Apply(manifest=manifest, reason=Why.TAMPERED):
+            message = f"{manifest.ref} had been changed by somebody else; restored"
+            yield Event(EventType.WARNING, Why.TAMPERED.value, message, "Apply")
+        case Scale(ref=ref, replicas=replicas, reason=why):
+            message = f"{ref} set to {replicas} replicas"
+            yield Event(EventType.NORMAL, why.value, message, "Scale")
+        case Delete(ref=ref) if ref.kind is Kind.DEPLOYMENT:
+            message = f"{ref} deleted: its agent is no longer declared"
+            yield Event(EventType.NORMAL, Why.NOT_WANTED.value, message, "Delete")
+        case _:
+            return

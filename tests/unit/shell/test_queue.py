@@ -1,0 +1,177 @@
+"""The queue's invariants, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from agentsystem_operator.shell import queue
+from agentsystem_operator.shell.queue import Queue
+from tests.fakes.virtual_time import settle, virtual
+
+
+def make() -> Queue[str]:
+    """A queue whose backoffs are whole, without jitter."""
+    return Queue(jitter=lambda: 1.0)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@virtual
+async def test_a_key_added_often_is_handed_out_once() -> None:
+    due = make()
+    for _ in range(3):
+        due.add("a")
+    due.add("b")
+    assert [await due.take(), await due.take(), due.depth] == ["a", "b", 0]
+
+
+@virtual
+async def test_a_key_is_never_worked_on_twice_at_once() -> None:
+    due = make()
+    due.add("a")
+    assert await due.take() == "a"
+    due.add("a")
+    second = asyncio.create_task(due.take())
+    await settle()
+    assert not second.done()
+    due.done("a")
+    assert await second == "a"
+
+
+@virtual
+async def test_a_key_that_was_not_added_meanwhile_is_not_repeated() -> None:
+    due = make()
+    due.add("a")
+    due.done(await due.take())
+    assert (due.depth, due.running) == (0, 0)
+
+
+@virtual
+async def test_backoff_doubles_up_to_five_minutes_and_is_forgotten_on_success() -> None:
+    due = make()
+    delays = [due.failed("a") for _ in range(12)]
+    assert delays == [0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    due.succeeded("a")
+    assert due.failed("a") == 0.5
+
+
+@virtual
+async def test_a_failed_key_comes_back_after_its_backoff() -> None:
+    due, began = make(), now()
+    due.failed("a")
+    due.failed("a")
+    assert await due.take() == "a"
+    assert now() - began == pytest.approx(1.0)
+
+
+@virtual
+async def test_one_keys_backoff_does_not_delay_another() -> None:
+    due, began = make(), now()
+    due.failed("broken")
+    due.add("well")
+    assert await due.take() == "well"
+    assert now() == began
+
+
+@virtual
+async def test_an_event_does_not_wait_for_a_backoff() -> None:
+    due, began = make(), now()
+    for _ in range(9):
+        due.failed("a")
+    due.add("a")
+    assert await due.take() == "a"
+    assert now() == began
+
+
+@virtual
+async def test_a_later_schedule_replaces_an_earlier_one() -> None:
+    due, began = make(), now()
+    due.schedule("a", 10)
+    due.schedule("a", 60)
+    due.schedule("b", 20)
+    due.schedule("b", None)
+    assert await due.take() == "a"
+    assert now() - began == pytest.approx(60)
+
+
+@virtual
+async def test_no_delay_is_longer_than_an_hour() -> None:
+    due, began = make(), now()
+    due.schedule("a", 1e9)
+    await due.take()
+    assert now() - began == pytest.approx(queue.DELAY_MAX_S)
+
+
+@virtual
+async def test_a_paused_queue_hands_out_nothing_and_loses_nothing() -> None:
+    due = make()
+    due.add("a")
+    due.pause()
+    taken = asyncio.create_task(due.take())
+    due.schedule("b", 5)
+    await asyncio.sleep(60)
+    assert not taken.done()
+    due.resume(after_outage=False)
+    assert await taken == "a"
+    assert await due.take() == "b"
+
+
+@virtual
+async def test_after_an_outage_what_it_held_up_is_due_at_once() -> None:
+    due = make()
+    for _ in range(6):
+        due.unreachable("a")
+    due.failed("b")
+    due.pause()
+    due.resume(after_outage=True)
+    began = now()
+    assert await due.take() == "a"
+    assert now() == began
+    assert due.unreachable("a") == 0.5
+
+
+@virtual
+async def test_faults_of_the_apiserver_back_off_ten_seconds_at_most() -> None:
+    due = make()
+    assert [due.unreachable("a") for _ in range(7)] == [0.5, 1, 2, 4, 8, 10, 10]
+
+
+@virtual
+async def test_many_takers_share_the_work() -> None:
+    due = make()
+    takers = [asyncio.create_task(due.take()) for _ in range(16)]
+    await settle()
+    for number in range(16):
+        due.add(str(number))
+    assert sorted(await asyncio.gather(*takers), key=int) == [str(n) for n in range(16)]
+
+
+@virtual
+async def test_a_closed_queue_hands_out_nothing_ever_again() -> None:
+    due = make()
+    due.close()
+    due.add("a")
+    due.resume(after_outage=True)
+    taken = asyncio.create_task(due.take())
+    await asyncio.sleep(3600)
+    assert not taken.done()
+    taken.cancel()
+
+
+@virtual
+async def test_quiet_tells_when_nothing_is_worked_on() -> None:
+    due = make()
+    due.add("a")
+    key = await due.take()
+    assert not due.quiet.is_set()
+    due.done(key)
+    assert due.quiet.is_set()
+
+
+def test_jitter_never_shortens_a_delay_below_its_half() -> None:
+    assert queue.backoff(4, most_s=300, jitter=0.0) == 2.0
+    assert queue.backoff(4, most_s=300, jitter=1.0) == 4.0
