@@ -85,7 +85,7 @@ class Kube:
         return self.http.patch(
             f"{PATHS[body['kind']].format(ns=meta.get('namespace', ''))}/{meta['name']}",
             params=query,
-            content=json.dumps(body),
+            content=json.dumps(body, ensure_ascii=False),  # read as YAML: no surrogates
             headers={"Content-Type": "application/apply-patch+yaml"},
         )
 

@@ -45,12 +45,15 @@ def test_more_replicas_roll_nobody(operator: Kube, ns: str) -> None:
     before = operator.list("ReplicaSet", ns)
 
     settle(operator, system("team", ns, agents=[agent("front", replicas=3)]))
+    eventually(
+        "three available pods",
+        lambda: operator.list("Deployment", ns)[0]["status"].get("availableReplicas") == 3,
+        within_s=60,
+    )
 
     assert [r["metadata"]["name"] for r in operator.list("ReplicaSet", ns)] == [
         r["metadata"]["name"] for r in before
     ]
-    (deployment,) = operator.list("Deployment", ns)
-    assert deployment["status"]["availableReplicas"] == 3
 
 
 def test_a_removed_agent_takes_its_children_along(operator: Kube, ns: str) -> None:

@@ -1,7 +1,8 @@
 """Virtual time: an event loop whose clock jumps to the next timer instead of waiting for it.
 
 Nothing sleeps, so an hour of backoff is tested in milliseconds. Sockets on loopback work: before
-the clock jumps, they get a few real milliseconds to deliver what is under way. A blocking call of the operator's own fails the test.
+the clock jumps, they get a few real milliseconds to deliver what is under way.
+A blocking call of the operator's own fails the test.
 """
 
 from __future__ import annotations

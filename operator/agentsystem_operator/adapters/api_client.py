@@ -5,6 +5,7 @@ only; never retries, never logs bodies.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -25,6 +26,7 @@ CONNECT_TIMEOUT_S = 3.0
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -69,7 +71,7 @@ class ApiClient:
                     _METHODS[verb],
                     self._connection.server + path,
                     params=query,
-                    data=None if body is None else orjson.dumps(body),
+                    data=None if body is None else encode(body),
                     headers=self._headers(content_type, accept),
                     allow_redirects=False,
                 ) as response:
@@ -155,6 +157,20 @@ def open_session(connection: Connection, *, authenticated: bool = False) -> aioh
         headers={"User-Agent": "agentsystem-operator"},
         middlewares=(authenticate,) if authenticated else (),
     )
+
+
+def encode(body: Any) -> bytes:
+    """Return a body as JSON that means the same when it is read as YAML.
+
+    The apiserver parses an apply patch as YAML, which refuses some characters that JSON may hold
+    raw, and turns others into blanks; as JSON escapes they pass. Characters beyond U+FFFF must
+    stay raw, since YAML knows no surrogate pairs.
+    """
+    content = orjson.dumps(body)
+    if content.isascii() and b"\x7f" not in content:
+        return content
+    escaped = _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", content.decode())
+    return escaped.encode()
 
 
 def _is_good(response: aiohttp.ClientResponse) -> bool:

@@ -28,6 +28,8 @@ BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 3.0
 """An apiserver that is back must be noticed within 5 s."""
 SHORT_S = 1.0
 """A watch that ends sooner was cut, not ended: reconnecting in a tight loop would only hurt."""
+RELIST_EVERY_S = 2.0
+"""A stream that cannot be trusted time and again must not become a stream of lists."""
 LINE_MAX = 16 * 1024 * 1024
 """etcd holds 1.5 MiB per object; anything longer than this is not a watch."""
 GONE = 410
@@ -100,6 +102,7 @@ class Reflector(Generic[S, T]):
         self._version = ""
         self._seen_version = ""
         self._failures = 0
+        self._relisted_at = float("-inf")
         self.synced = asyncio.Event()
         shape = source.shape
         self._decode_event: Callable[[bytes], _Event[S]] = _decoder(_Event[shape])  # type: ignore[valid-type]  # a type made at run time
@@ -118,13 +121,17 @@ class Reflector(Generic[S, T]):
                     await self._list()
                 await self._watch()
             except Relist as exc:
-                self._relist(str(exc))
+                await self._relist(str(exc))
             except (ports.ClusterError, msgspec.DecodeError) as exc:
                 await self._back_off(exc)
 
-    def _relist(self, why: str) -> None:
+    async def _relist(self, why: str) -> None:
         logger.info("list again", extra={"kind": self.source.kind, "reason": why})
         self._version = ""
+        rest = self._relisted_at + RELIST_EVERY_S - self._monotonic()
+        if rest > 0:
+            await asyncio.sleep(rest)
+        self._relisted_at = self._monotonic()
 
     async def _back_off(self, exc: Exception) -> None:
         if isinstance(exc, ports.Gone):

@@ -173,9 +173,13 @@ class Reconciler:
 
     def _remember(self, notes: Notes, outcome: Outcome) -> None:
         before = notes.remembered
+        accepted = {**before.accepted_ownership, **outcome.accepted}
         notes.remembered = replace(
             before,
-            accepted_ownership={**before.accepted_ownership, **outcome.accepted},
+            # Old revisions' objects go, and what was said about them with them.
+            accepted_ownership={
+                ref: said for ref, said in accepted.items() if self._.children.get(ref)
+            },
             refused={**before.refused, **outcome.refused},
         )
 

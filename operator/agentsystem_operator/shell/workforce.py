@@ -7,13 +7,14 @@ another system anything (I12, I13).
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Protocol
 
 from agentsystem_operator import ports
 from agentsystem_operator.model.references import SystemKey
 from agentsystem_operator.shell.elector import Elector
 from agentsystem_operator.shell.outage import Outage
 from agentsystem_operator.shell.queue import Queue
-from agentsystem_operator.shell.reconciler import Reconciler, Result
+from agentsystem_operator.shell.reconciler import Result
 
 WORKERS = 16
 """What one apiserver answers well: beyond it latency grows and throughput does not."""
@@ -27,13 +28,20 @@ class Stuck(Exception):
     """Workers did not stop although we lead no more: only the end of the process stops them."""
 
 
+class Reconciles(Protocol):
+    """Somebody who does passes."""
+
+    async def reconcile(self, key: SystemKey) -> Result:
+        """Do one pass over a system."""
+
+
 class Workforce:
     """Starts workers when we begin to lead and stops them when we end."""
 
     def __init__(
         self,
         queue: Queue[SystemKey],
-        reconciler: Reconciler,
+        reconciler: Reconciles,
         outage: Outage,
         *,
         passed: Callable[[str, float], None],

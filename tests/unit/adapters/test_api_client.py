@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 import pytest
+import yaml
 from aiohttp import web
 
 from agentsystem_operator import ports
-from agentsystem_operator.adapters.api_client import ApiClient
+from agentsystem_operator.adapters.api_client import ApiClient, encode
 from agentsystem_operator.adapters.connection import Connection
 from agentsystem_operator.adapters.metrics import Metrics
 from tests.fakes.api_server import serve
@@ -91,3 +93,11 @@ async def test_each_call_carries_the_token_of_its_moment() -> None:
         await api.call("get", "/x", kind="Service")
         await api.close()
     assert seen == ["Bearer one", "Bearer two"]
+
+
+def test_text_that_yaml_would_spoil_is_escaped_and_means_the_same() -> None:
+    text = "a\x7f\x85\x9f\u2028\u2029\ufeff\ufffe\uffff\U0001f600é\n"
+    content = encode({"text": text})
+    assert orjson.loads(content) == {"text": text}
+    assert yaml.safe_load(content) == {"text": text}
+    assert "\U0001f600" in content.decode()

@@ -203,3 +203,12 @@ async def test_garbage_on_the_stream_ends_only_the_stream() -> None:
     server.watches = [[b"{not json}\n"], [event("ADDED", config_map("a", 6)), Silence(2)]]
     entries, _ = await reflect(server)
     assert entries == ["listed @5", "saw a@6"]
+
+
+@virtual
+async def test_a_stream_that_never_can_be_trusted_is_not_a_stream_of_lists() -> None:
+    server = ApiServer()
+    server.lists = [page(version=50) for _ in range(11)]
+    server.watches = [[event("ADDED", config_map("a", 9))] for _ in range(10)]
+    _, took = await reflect(server)
+    assert took >= 18
