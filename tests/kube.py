@@ -89,6 +89,15 @@ class Kube:
             headers={"Content-Type": "application/apply-patch+yaml"},
         )
 
+    def try_create(self, body: Mapping[str, Any]) -> httpx.Response:
+        """Create, strict about unknown fields; returns the answer, good or bad."""
+        return self.http.post(
+            PATHS[body["kind"]].format(ns=body["metadata"].get("namespace", "")),
+            params={"fieldValidation": "Strict"},
+            content=json.dumps(body),
+            headers={"Content-Type": "application/json"},
+        )
+
     def patch(self, kind: str, name: str, ns: str, change: Mapping[str, Any]) -> Object:
         """JSON merge patch, as a person with kubectl would make it."""
         return _good(

@@ -23,7 +23,8 @@ PASSES_MAX = 20
 class Rig:
     """One operator process; several may work on one cluster, one after the other."""
 
-    def __init__(self, cluster: FakeCluster) -> None:
+    def __init__(self, cluster: FakeCluster, *, through: Any = None) -> None:
+        """`through`: what stands between the operator and the cluster, if anything."""
         self.cluster = cluster
         self.queue: Queue[SystemKey] = Queue(jitter=lambda: 1.0)
         self.store = Store(changed=self.queue.add)
@@ -32,8 +33,8 @@ class Rig:
         self.memory = Memory()
         self.actions: list[str] = []
         parts = Parts(
-            cluster=cluster,
-            systems=cluster,
+            cluster=through or cluster,
+            systems=through or cluster,
             clock=FakeClock(),
             store=self.store,
             children=self.children,

@@ -169,3 +169,21 @@ async def test_a_lost_race_for_the_lease_is_no_leadership() -> None:
     async with standing(leases, "a") as a, standing(leases, "b") as b:
         await asyncio.sleep(3)
         assert [a.leading.is_set(), b.leading.is_set()].count(True) == 1
+
+
+@virtual
+async def test_an_outage_is_one_line_of_log_and_no_storm_of_calls(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    leases = FakeLeases()
+    async with standing(leases, "a") as a:
+        await a.leading.wait()
+        leases.fault = ports.ClusterUnreachable("away")
+        leases.calls.clear()
+        await asyncio.sleep(120)
+        assert len(leases.calls) <= 160
+        failures = [record for record in caplog.records if "failed" in record.getMessage()]
+        assert len(failures) == 1
+        leases.fault = None
+        await asyncio.wait_for(a.leading.wait(), 3)

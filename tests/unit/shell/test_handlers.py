@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from typing import Any
 
 import kopf
+import pytest
 
 from agentsystem_operator import handlers
 from agentsystem_operator.adapters.connection import Connection
@@ -16,9 +18,10 @@ from tests.fakes.virtual_time import virtual
 KEY = SystemKey("shop", "one")
 
 
-def registry(store: Store, relists: list[int]) -> kopf.OperatorRegistry:
+def registry(store: Store, missed: list[int]) -> kopf.OperatorRegistry:
     link = Connection("http://127.0.0.1:1", None, lambda: "")
-    return handlers.build_registry(link, store, relisted=lambda: relists.append(1))
+    watch = handlers.SystemsWatch(link, store, namespaces=(), missed=lambda: missed.append(1))
+    return watch.registry()
 
 
 def body(version: int) -> dict[str, Any]:
@@ -45,7 +48,7 @@ def test_settings_make_kopf_write_nothing_and_never_give_up() -> None:
     backoffs = settings.networking.error_backoffs
     assert not isinstance(backoffs, int | float)
     first = list(itertools.islice(backoffs, 1000))
-    assert (first[:5], max(first)) == ([1, 2, 3, 5, 5], 5)
+    assert (first[:4], max(first)) == ([1, 2, 3, 3], 3)
     assert list(itertools.islice(backoffs, 1000)) == first
 
 
@@ -62,3 +65,35 @@ async def test_events_are_stored_and_a_relist_asks_for_a_sweep() -> None:
     assert relists == [1]
     await seen(event={"type": "DELETED", "object": body(3)})
     assert store.packed(KEY) is None
+
+
+def test_kopf_takes_only_its_own_tasks_for_its_own() -> None:
+    async def ours() -> None:
+        """Do nothing."""
+
+    async def look() -> tuple[bool, bool]:
+        mine = asyncio.create_task(ours())
+        theirs = asyncio.create_task(kopf.operator(standalone=True))
+        found = (mine in handlers.EverythingElse(), theirs in handlers.EverythingElse())
+        theirs.cancel()
+        await asyncio.gather(mine, theirs, return_exceptions=True)
+        return found
+
+    assert asyncio.run(look()) == (True, False)
+
+
+def test_a_broken_callback_of_ours_is_logged_and_kopfs_known_one_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(handlers.complain)
+        loop.call_soon(_assert_nothing)
+        await asyncio.sleep(0)
+
+    asyncio.run(broken())
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+def _assert_nothing() -> None:
+    raise AssertionError
