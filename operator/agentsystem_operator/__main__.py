@@ -11,14 +11,12 @@ import signal
 import sys
 from collections.abc import Sequence
 
-import uvloop
-
 # kopf would import whatever Kubernetes client it finds and grow by 50 MB; the image has none, and
 # a developer's environment must behave alike.
 for _client in ("kubernetes", "kubernetes_asyncio", "pykube"):
     sys.modules[_client] = None  # type: ignore[assignment]  # this is how an import is barred
 
-from agentsystem_operator import engine, settings  # noqa: E402 -- after the bar above
+from agentsystem_operator import engine, handlers, settings  # noqa: E402 -- after the bar above
 from agentsystem_operator.adapters import connection, logs  # noqa: E402
 from agentsystem_operator.shell.workforce import Stuck  # noqa: E402
 from agentsystem_operator.wiring import Operator  # noqa: E402
@@ -39,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except connection.NoConnection as exc:
         logger.error("no cluster to work on: %s", exc)  # noqa: TRY400 -- the text says it all
         return 2
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(given, link))
+    # The standard event loop, not uvloop: after failed TLS handshakes uvloop 0.23 loses track of
+    # descriptors that aiohttp has closed, and hands another connection's to the next one. On this
+    # load it is no faster either.
+    return asyncio.run(_run(given, link))
 
 
 async def _run(given: settings.Settings, link: connection.Connection) -> int:
@@ -52,6 +52,7 @@ async def _run(given: settings.Settings, link: connection.Connection) -> int:
             loop.add_signal_handler(number, stop.set)
 
     take_signals()
+    loop.set_exception_handler(handlers.complain)
     evaluate = functools.partial(
         engine.evaluate, settings=engine.Settings(default_image=given.runtime_image)
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import kopf
 
 from agentsystem_operator.adapters.api_client import open_session
@@ -23,7 +24,7 @@ IDLE_S = 0.05
 """kopf keeps an object's body for as long after its last event; ours is in the store by then."""
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 30.0
-BACKOFFS_S = (1.0, 2.0, 3.0, 5.0)
+BACKOFFS_S = (1.0, 2.0, 3.0)
 RESTART_S = 2.0
 """kopf gives up on watch errors that it does not know; it is then started anew."""
 
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 class Backoffs:
-    """Pauses between attempts, endless and iterable again for each request: 1, 2, 3, 5, 5, 5 ..."""
+    """Pauses between attempts, endless and iterable again for each request: 1, 2, 3, 3, 3 ..."""
 
     def __iter__(self) -> Iterator[float]:
         yield from BACKOFFS_S
@@ -91,35 +92,6 @@ class EverythingElse(Collection[Any]):
         return sum(1 for _ in self)
 
 
-def build_registry(
-    connection: Connection, store: Store, *, relisted: Callable[[], None]
-) -> kopf.OperatorRegistry:
-    """Return kopf's handlers; `relisted` is called when kopf lists what is known already."""
-    registry = kopf.OperatorRegistry()
-
-    @kopf.on.startup(registry=registry)
-    async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
-        configure(settings)
-
-    @kopf.on.login(registry=registry)
-    async def login(**_: Any) -> kopf.AiohttpSession:
-        session = open_session(connection, authenticated=True)
-        return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
-
-    @kopf.on.event(AGENT_SYSTEM.group, AGENT_SYSTEM.version, AGENT_SYSTEM.plural, registry=registry)
-    async def seen(event: Any, **_: Any) -> None:
-        body, kind = event["object"], event["type"]
-        key = key_of(body)
-        if kind == "DELETED":
-            store.remove(key, uid=body["metadata"]["uid"])
-            return
-        if kind is None and store.packed(key) is not None:
-            relisted()
-        store.put(body)
-
-    return registry
-
-
 def configure(settings: kopf.OperatorSettings) -> None:
     """Switch off all of kopf that would cost requests, writes or memory."""
     settings.persistence.diffbase_storage = NoDiffs()
@@ -136,34 +108,106 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.peering.standalone = True
 
 
-async def watch_systems(
-    registry: kopf.OperatorRegistry,
-    *,
-    namespaces: Collection[str],
-    stop: asyncio.Event,
-    take_signals_back: Callable[[], None],
-    restarted: Callable[[], None],
-) -> None:
-    """Run kopf until `stop`; start it anew whenever it gives up."""
-    while not stop.is_set():
+class SystemsWatch:
+    """kopf's watch of AgentSystems, started anew whenever kopf gives up."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        store: Store,
+        *,
+        namespaces: Collection[str],
+        missed: Callable[[], None],
+    ) -> None:
+        """Take what is called when events may have been missed: kopf listed anew, or restarted."""
+        self._connection = connection
+        self._store = store
+        self._namespaces = namespaces
+        self._missed = missed
+        self._sessions: list[aiohttp.ClientSession] = []
+
+    async def run(self, stop: asyncio.Event, *, take_signals_back: Callable[[], None]) -> None:
+        """Run until `stop`."""
+        while not stop.is_set():
+            try:
+                await self._run_once(stop, take_signals_back)
+            except Exception as exc:  # noqa: BLE001 -- whatever it is, the answer is a restart
+                logger.warning(
+                    "watch of AgentSystems ended; starting it anew",
+                    extra={"reason": type(exc).__name__},
+                )
+            finally:
+                await self._close_sessions()
+            if not stop.is_set():
+                self._missed()
+                await asyncio.sleep(RESTART_S)
+
+    def registry(self) -> kopf.OperatorRegistry:
+        """Return kopf's handlers."""
+        registry = kopf.OperatorRegistry()
+        resource = (AGENT_SYSTEM.group, AGENT_SYSTEM.version, AGENT_SYSTEM.plural)
+
+        @kopf.on.startup(registry=registry)
+        async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
+            configure(settings)
+
+        @kopf.on.login(registry=registry)
+        async def login(**_: Any) -> kopf.AiohttpSession:
+            session = open_session(self._connection, authenticated=True)
+            self._sessions.append(session)
+            return kopf.AiohttpSession(server=self._connection.server, aiohttp_session=session)
+
+        @kopf.on.event(*resource, registry=registry)
+        async def seen(event: Any, **_: Any) -> None:
+            self._see(event["type"], event["object"])
+
+        return registry
+
+    def _see(self, kind: str | None, body: Any) -> None:
+        key = key_of(body)
+        if kind == "DELETED":
+            self._store.remove(key, uid=body["metadata"]["uid"])
+            return
+        if kind is None and self._store.packed(key) is not None:
+            self._missed()
+        self._store.put(body)
+
+    async def _run_once(self, stop: asyncio.Event, take_signals_back: Callable[[], None]) -> None:
         tasks = await kopf.spawn_tasks(
-            registry=registry,
+            registry=self.registry(),
             settings=kopf.OperatorSettings(),
-            clusterwide=not namespaces,
-            namespaces=list(namespaces),
+            clusterwide=not self._namespaces,
+            namespaces=list(self._namespaces),
             standalone=True,
             stop_flag=stop,
         )
         # kopf would end alone on SIGTERM; ours drains the workers first. No await lies between
         # kopf taking the signals and this.
         take_signals_back()
-        try:
-            await kopf.run_tasks(tasks, ignored=EverythingElse())
-        except Exception as exc:  # noqa: BLE001 -- whatever it is, the answer is a restart
-            logger.warning(
-                "watch of AgentSystems ended; starting it anew",
-                extra={"reason": type(exc).__name__},
-            )
-        if not stop.is_set():
-            restarted()
-            await asyncio.sleep(RESTART_S)
+        await kopf.run_tasks(tasks, ignored=EverythingElse())
+
+    async def _close_sessions(self) -> None:
+        # kopf closes them too, except when it ends while a request is on its way.
+        for session in self._sessions:
+            await session.close()
+        self._sessions.clear()
+
+
+def complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what broke in a callback of the event loop; kopf's own is known and harmless.
+
+    kopf cancels a request that is on its way by looking for the current task in a callback, where
+    there is none; the request ends with its session anyway.
+    """
+    exc = context.get("exception")
+    if isinstance(exc, AssertionError) and _raised_in(exc).startswith(_KOPF):
+        return
+    del loop
+    logger.error("callback broke: %s", context.get("message"), exc_info=exc)
+
+
+def _raised_in(exc: BaseException) -> str:
+    last = exc.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last.tb_frame.f_code.co_filename if last is not None else ""

@@ -42,8 +42,8 @@ OURS = f"{names.MANAGED_BY}={names.OPERATOR}"
 NOT_OURS = f"{names.MANAGED_BY}!={names.OPERATOR}"
 USER_CONFIG_MAPS = "UserConfigMap"
 """How the watch of the users' ConfigMaps is called in metrics and logs."""
-STALLED_S = 120.0
-"""A key that waits for longer, unpaused, while we lead: the workers are stuck."""
+STALLED_S = 300.0
+"""No pass begins or ends for longer, unpaused, while we lead and work is due: workers are stuck."""
 
 
 class Operator:
@@ -127,14 +127,13 @@ class Operator:
             self._enqueue(key)
 
     async def _watch_systems(self) -> None:
-        registry = handlers.build_registry(self._connection, self._store, relisted=self._sweep.soon)
-        await handlers.watch_systems(
-            registry,
+        watch = handlers.SystemsWatch(
+            self._connection,
+            self._store,
             namespaces=self._settings.namespaces,
-            stop=self._stop,
-            take_signals_back=self._take_signals,
-            restarted=self._sweep.soon,
+            missed=self._sweep.soon,
         )
+        await watch.run(self._stop, take_signals_back=self._take_signals)
 
     def _build_elector(self) -> Elector:
         lease = KubernetesLease(
@@ -204,7 +203,7 @@ class Operator:
 
     def _stalled(self) -> list[str]:
         waiting = self._elector.may_write and not self._queue.paused
-        return ["queue stalled"] if waiting and self._queue.oldest_s > STALLED_S else []
+        return ["queue stalled"] if waiting and self._queue.stalled_s > STALLED_S else []
 
     def _unready(self) -> list[str]:
         if self._startup.missing:

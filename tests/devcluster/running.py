@@ -24,6 +24,7 @@ class Cluster:
 
     name: str
     environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    within: tuple[str, ...] = ()  # runs a command in namespaces other than the tests' own
 
     @property
     def layout(self) -> layout.Cluster:
@@ -55,7 +56,8 @@ class Cluster:
         )
 
     def line(self, command: str, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "devcluster", command, "--name", self.name, *arguments]
+        program = [*self.within, sys.executable, "-m", "devcluster"]
+        return [*program, command, "--name", self.name, *arguments]
 
     def kubectl(self, *arguments: str) -> str:
         return self.run("kubectl", *arguments)
@@ -80,9 +82,9 @@ class Cluster:
 
 
 @contextmanager
-def raised(name: str, nodes: int) -> Iterator[Cluster]:
+def raised(name: str, nodes: int, within: tuple[str, ...] = ()) -> Iterator[Cluster]:
     """A cluster that is taken down whatever happens."""
-    cluster = Cluster(name)
+    cluster = Cluster(name, within=within)
     try:
         cluster.run("up", "--nodes", str(nodes))
         yield cluster

@@ -100,9 +100,9 @@ async def serve(
 ) -> AsyncIterator[ApiClient]:
     """Serve on loopback; yields a client of it."""
     server = web.Server(answer)
-    runner = web.ServerRunner(server)
+    runner = web.ServerRunner(server, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+    site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
     link = Connection(f"http://127.0.0.1:{port}", None, lambda: "")

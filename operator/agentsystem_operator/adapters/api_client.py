@@ -76,7 +76,7 @@ class ApiClient:
                     allow_redirects=False,
                 ) as response:
                     content = await response.read()
-        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+        except FAILURES as exc:
             self._metrics.api_call(verb, kind, "unreachable")
             raise ports.ClusterUnreachable(f"{verb} {kind}: {type(exc).__name__}") from exc
         if _is_good(response):
@@ -115,7 +115,7 @@ class ApiClient:
                     opening.reschedule(None)
                     await self._check_opened(response, kind)
                     yield _chunks(response.content)
-        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+        except FAILURES as exc:
             self._metrics.api_call("watch", kind, "unreachable")
             raise ports.ClusterUnreachable(f"watch {kind}: {type(exc).__name__}") from exc
 
@@ -190,6 +190,8 @@ async def _chunks(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         yield chunk
 
 
+# RuntimeError: what event loops raise when a descriptor is reused too early after a failed connect.
+FAILURES = (aiohttp.ClientError, OSError, TimeoutError, RuntimeError)
 _METHODS = {
     "get": "GET",
     "list": "GET",
@@ -199,11 +201,9 @@ _METHODS = {
     "apply": "PATCH",
     "delete": "DELETE",
 }
-VERBS = (*_METHODS, "watch")
 _OUTCOMES: dict[type[ports.ClusterError], str] = {
     ports.ClusterUnreachable: "unreachable",
     ports.Refused: "refused",
     ports.ConflictLost: "conflict",
     ports.Gone: "gone",
 }
-OUTCOMES = ("ok", *_OUTCOMES.values())

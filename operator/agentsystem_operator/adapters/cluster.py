@@ -4,7 +4,6 @@ Everything that could touch an object which is not ours carries its uid. Each me
 request, except the hand-over of replicas when another manager came first.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,8 +21,6 @@ STATUS_MANAGER = "agentsystem-status"
 REPORTER = "agentsystem.dev/operator"
 NOTE_MAX = 1024
 """What events.k8s.io/v1 takes as `note`."""
-READ_ATTEMPTS = 2
-"""A read is repeated once: connections that idled may be dead without anyone having noticed."""
 
 
 class _Text(msgspec.Struct):
@@ -185,18 +182,12 @@ class KubernetesCluster:
     async def _read(
         self, path: str, kind: str, *, accept: str = api_client.JSON
     ) -> bytes | observed.Absent | observed.Unknown:
-        for attempt in range(READ_ATTEMPTS):
-            try:
-                return await self._api.call("get", path, kind=kind, accept=accept)
-            except ports.Gone:
-                return observed.Absent()
-            except ports.ClusterUnreachable as exc:
-                if attempt == READ_ATTEMPTS - 1 or exc.retry_after_s:
-                    return observed.Unknown(str(exc))
-                await asyncio.sleep(0)
-            except ports.ClusterError as exc:
-                return observed.Unknown(str(exc))
-        raise AssertionError("unreachable: the last attempt returns")
+        try:
+            return await self._api.call("get", path, kind=kind, accept=accept)
+        except ports.Gone:
+            return observed.Absent()
+        except ports.ClusterError as exc:
+            return observed.Unknown(str(exc))
 
 
 def _is_ours(child: observed.Child, owner_uid: str) -> bool:

@@ -4,12 +4,10 @@ A registry of its own, so that a test can list every name. No label ever carries
 system, agent, pod or user: their number is not ours to bound.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-
-RESULTS = ("settled", "acted", "waiting", "refused", "conflict", "unreachable", "stopped", "failed")
-"""How one pass over a system can end."""
 
 _QUEUE_BUCKETS = (0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)
 _PASS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 15)
@@ -19,55 +17,33 @@ class Metrics:
     """All metrics of one operator process."""
 
     def __init__(self) -> None:
-        registry = self.registry = CollectorRegistry()
-        self._depth = Gauge(
-            "agentsystem_queue_depth", "Systems waiting for a worker now.", registry=registry
+        self.registry = CollectorRegistry()
+        gauge = functools.partial(Gauge, registry=self.registry)
+        counter = functools.partial(Counter, registry=self.registry)
+        histogram = functools.partial(Histogram, registry=self.registry)
+        self._depth = gauge("agentsystem_queue_depth", "Systems waiting for a worker now.")
+        self._paused = gauge(
+            "agentsystem_queue_paused", "1 while the apiserver is unreachable or overloaded."
         )
-        self._paused = Gauge(
-            "agentsystem_queue_paused",
-            "1 while the apiserver is unreachable or overloaded.",
-            registry=registry,
-        )
-        self._latency = Histogram(
+        self._latency = histogram(
             "agentsystem_queue_latency_seconds",
             "From a system being due to a worker taking it.",
             buckets=_QUEUE_BUCKETS,
-            registry=registry,
         )
-        self._passes = Histogram(
+        self._passes = histogram(
             "agentsystem_reconcile_seconds",
             "One pass over a system, by how it ended.",
             ["result"],
             buckets=_PASS_BUCKETS,
-            registry=registry,
         )
-        self._calls = Counter(
-            "agentsystem_api_calls",
-            "Requests to the apiserver, by verb, kind and outcome.",
-            ["verb", "kind", "outcome"],
-            registry=registry,
-        )
-        self._actions = Counter(
-            "agentsystem_actions",
-            "Writes that were done, by action.",
-            ["action"],
-            registry=registry,
-        )
-        self._age = Gauge(
-            "agentsystem_watch_age_seconds",
-            "Since the oldest watch of a kind last heard anything.",
-            ["kind"],
-            registry=registry,
-        )
-        self._leader = Gauge(
-            "agentsystem_leader", "1 while this process may write.", registry=registry
-        )
-        self._systems = Gauge(
-            "agentsystem_systems",
-            "AgentSystems by condition and its status.",
-            ["condition", "status"],
-            registry=registry,
-        )
+        calls = "Requests to the apiserver, by verb, kind and outcome."
+        self._calls = counter("agentsystem_api_calls", calls, ["verb", "kind", "outcome"])
+        self._actions = counter("agentsystem_actions", "Writes that were done.", ["action"])
+        age = "Since the oldest watch of a kind last heard anything."
+        self._age = gauge("agentsystem_watch_age_seconds", age, ["kind"])
+        self._leader = gauge("agentsystem_leader", "1 while this process may write.")
+        systems = "AgentSystems by condition and its status."
+        self._systems = gauge("agentsystem_systems", systems, ["condition", "status"])
 
     def queue_depth(self, read: Callable[[], int]) -> None:
         """Show what `read` returns as the queue's depth."""

@@ -6,6 +6,7 @@ Absent and odd fields give defaults: what a cluster holds is never a reason to f
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -154,15 +155,16 @@ def child(kind: Kind, live: Plain) -> observed.Child:
     """Return the projection of a live object."""
     meta = live.metadata
     controller = controller_of(meta)
+    # A system's children repeat these names; interned, each is in memory once.
     return observed.Child(
-        ref=Ref(kind, meta.namespace, meta.name),
+        ref=Ref(kind, intern(meta.namespace), meta.name),
         uid=meta.uid,
         resource_version=meta.resource_version,
-        controller_uid=controller.uid if controller else None,
+        controller_uid=intern(controller.uid) if controller else None,
         intent=meta.annotations.intent,
         ownership=_ownership(kind, meta),
-        system=meta.labels.system,
-        agent=meta.labels.agent,
+        system=intern(meta.labels.system),
+        agent=intern(meta.labels.agent),
         revision=_revision(live),
         deleting=meta.deletion_timestamp is not None,
         rollout=_rollout(live) if isinstance(live, Deployment) else None,

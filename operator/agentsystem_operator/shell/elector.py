@@ -37,6 +37,7 @@ class Elector:
         self._monotonic = monotonic
         self._known: ports.Lease | None = None
         self._current = False
+        self._complained = False
         self._changed_at = 0.0
         self._deadline = float("-inf")
         self.leading = asyncio.Event()
@@ -62,7 +63,7 @@ class Elector:
                     await self._round(started)
             except (ports.ClusterError, TimeoutError) as exc:
                 self._current = False  # what stands there now is unknown: read it first
-                logger.info("lease call failed", extra={"error": str(exc) or type(exc).__name__})
+                self._complain(str(exc) or type(exc).__name__)
             if self.leading.is_set() and not self.may_write:
                 self._step_down("not renewed in time")
             await asyncio.sleep(self._rest(started))
@@ -89,11 +90,17 @@ class Elector:
             return
         await self._write(started)
 
+    def _complain(self, error: str) -> None:
+        if not self._complained:  # one line per outage
+            self._complained = True
+            logger.info("lease call failed; trying again", extra={"error": error})
+
     def _learn(self, found: ports.Lease | None) -> None:
         if _stamp(found) != _stamp(self._known):
             self._changed_at = self._monotonic()
         self._known = found
         self._current = True
+        self._complained = False
 
     def _is_ours(self, lease: ports.Lease) -> bool:
         return lease.holder == self._identity
@@ -127,8 +134,8 @@ class Elector:
         rest = LOOK_EVERY_S * random.uniform(0.8, 1.0)  # noqa: S311 -- followers need not coincide
         if self._known is not None and self._known.holder:
             # Wake up right when it expires, if nobody renews it until then.
-            expiry = self._changed_at + (self._known.duration_s or LEASE_S)
-            rest = min(rest, max(expiry - now, REST_MIN_S))
+            left = self._changed_at + (self._known.duration_s or LEASE_S) - now
+            rest = min(rest, max(left, REST_MIN_S)) if left > 0 else rest
         return rest
 
 

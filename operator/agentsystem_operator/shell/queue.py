@@ -58,6 +58,7 @@ class Queue(Generic[K]):
         self._timer: asyncio.TimerHandle | None = None
         self.paused = False
         self._closed = False
+        self._moved_at = 0.0
 
     @property
     def depth(self) -> int:
@@ -65,20 +66,26 @@ class Queue(Generic[K]):
         return len(self._due)
 
     @property
-    def oldest_s(self) -> float:
-        """Return for how long the key that is due the longest has been waiting."""
-        return _now() - next(iter(self._due.values())) if self._due else 0.0
+    def stalled_s(self) -> float:
+        """Return for how long nothing was handed out or given back although something is due."""
+        return _now() - self._moved_at if self._due else 0.0
 
     @property
     def running(self) -> int:
         """Return how many keys are worked on now."""
         return len(self._running)
 
+    def moved(self) -> None:
+        """Note that there is progress, or that it could begin only now."""
+        self._moved_at = _now()
+
     def add(self, key: K) -> None:
         """Make a key due now."""
         if key in self._running:
             self._dirty.add(key)
         elif key not in self._due:
+            if not self._due:
+                self.moved()
             self._due[key] = _now()
             self._signal()
 
@@ -102,10 +109,12 @@ class Queue(Generic[K]):
         self._running.add(key)
         self.quiet.clear()
         self._waited(_now() - since)
+        self.moved()
         return key
 
     def done(self, key: K) -> None:
         """Give a key back; it is due again at once if it was added meanwhile."""
+        self.moved()
         self._running.discard(key)
         if not self._running:
             self.quiet.set()
@@ -144,6 +153,7 @@ class Queue(Generic[K]):
     def resume(self, *, after_outage: bool) -> None:
         """Go on; after a real outage with everything that it held up, at once."""
         self.paused = False
+        self.moved()
         if after_outage:
             for key in list(self._outages):
                 del self._outages[key]

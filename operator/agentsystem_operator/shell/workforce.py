@@ -55,6 +55,7 @@ class Workforce:
         """Work whenever we lead; raises Stuck when workers survive the end of leading."""
         while True:
             await elector.leading.wait()
+            self._queue.moved()
             began()
             workers = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
             try:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,30 @@ def test_pods_ask_the_dns_server_that_the_service_leads_to() -> None:
     service = objects.addons()[0]["spec"]
     assert isinstance(service, dict)
     assert kubelet["clusterDNS"] == [service["clusterIP"]]
-    assert f"bind {layout.GATEWAY}" in control_plane.corefile()
+    assert f"bind {layout.GATEWAY}" in control_plane.corefile(egress=False)
+
+
+def test_names_of_others_are_asked_outside_only_where_there_is_a_way_out() -> None:
+    assert f"forward . {layout.EGRESS_DNS}" in control_plane.corefile(egress=True)
+    assert "forward" not in control_plane.corefile(egress=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "local"),
+    [
+        ("nobody.", True),
+        ("nobody.shop.svc.", True),
+        ("svc.", True),
+        ("a.invalid.", True),
+        ("api.openai.com.", False),
+        ("svc.example.", False),
+        ("mysvc.", True),
+        ("a.mysvc.", False),
+        (".", False),
+    ],
+)
+def test_names_that_nobody_outside_knows_stay_inside(name: str, local: bool) -> None:  # noqa: FBT001
+    assert bool(re.search(control_plane.LOCAL_NAMES, name)) is local
 
 
 def test_a_kubeconfig_carries_its_keys_by_value(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Two clusters on one machine share no name, place or port."""
 
+import ipaddress
+import itertools
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,14 @@ def test_nodes_have_addresses_of_their_own() -> None:
     first, second = layout.nodes(2)
     assert (first.name, first.ip, first.pod_cidr) == ("node-1", "10.200.0.11", "10.244.1.0/24")
     assert (second.name, second.ip, second.pod_cidr) == ("node-2", "10.200.0.12", "10.244.2.0/24")
+
+
+def test_no_range_of_addresses_lies_in_another() -> None:
+    nodes = f"{layout.GATEWAY}/{layout.NODE_PREFIX}"
+    given = (layout.POD_RANGE, layout.SERVICE_RANGE, layout.EGRESS_RANGE, nodes)
+    ranges = [ipaddress.ip_network(each, strict=False) for each in given]
+    assert not any(one.overlaps(two) for one, two in itertools.combinations(ranges, 2))
+    assert ipaddress.ip_address(layout.EGRESS_DNS) in ipaddress.ip_network(layout.EGRESS_RANGE)
 
 
 def test_an_apiserver_alone_has_no_nodes() -> None:

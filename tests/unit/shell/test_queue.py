@@ -175,3 +175,22 @@ async def test_quiet_tells_when_nothing_is_worked_on() -> None:
 def test_jitter_never_shortens_a_delay_below_its_half() -> None:
     assert queue.backoff(4, most_s=300, jitter=0.0) == 2.0
     assert queue.backoff(4, most_s=300, jitter=1.0) == 4.0
+
+
+@virtual
+async def test_a_long_queue_that_moves_is_not_stalled_and_one_that_stands_is() -> None:
+    due = make()
+    for number in range(100):
+        due.add(str(number))
+    for _ in range(50):
+        await asyncio.sleep(10)
+        due.done(await due.take())
+    assert due.stalled_s == 0
+    await asyncio.sleep(400)
+    assert due.stalled_s == pytest.approx(400)
+    due.moved()
+    assert due.stalled_s == 0
+    while due.depth:
+        due.done(await due.take())
+    await asyncio.sleep(400)
+    assert due.stalled_s == 0
