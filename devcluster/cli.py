@@ -137,6 +137,7 @@ def _audit_log(cluster: layout.Cluster, chosen: argparse.Namespace) -> None:
 def _build(cluster: layout.Cluster, chosen: argparse.Namespace) -> None:
     host.check(nodes=2)
     host.install_packages(2, say)
+    lifecycle.way_out(say)
     build.build(say)
     say(f"built: {layout.cache_home() / 'devcluster'}")
 

@@ -194,11 +194,23 @@ def audit_policy() -> str:
     )
 
 
-def corefile() -> str:
-    """Return CoreDNS's configuration. Unknown names get NXDOMAIN: there is no way out.
+# names that no resolver outside knows: of one label (search lists make them), cut-off Services
+LOCAL_NAMES = r"^([^.]+|(.+\.)?(svc|invalid))\.$"
+
+
+def corefile(*, egress: bool) -> str:
+    """Return CoreDNS's configuration. Names of others are asked outside, if there is a way out.
 
     Two servers, because within one the template would come before the cluster's own names.
     """
+    others = (
+        f"""forward . {layout.EGRESS_DNS}
+    cache 30
+    errors"""
+        if egress
+        else ""
+    )
+    unknown = f"match {LOCAL_NAMES}\n        fallthrough" if egress else ""
     return f"""cluster.local:53 in-addr.arpa:53 {{
     bind {layout.GATEWAY}
     errors
@@ -215,7 +227,9 @@ def corefile() -> str:
     bind {layout.GATEWAY}
     template ANY ANY . {{
         rcode NXDOMAIN
+        {unknown}
     }}
+    {others}
 }}
 """
 

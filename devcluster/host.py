@@ -117,8 +117,13 @@ def go_version(said: str) -> tuple[int, int]:
 
 
 def install_packages(nodes: int, say: Callable[[str], None]) -> None:
-    """Install the Debian packages whose programs are missing."""
-    packages = missing_packages({**PROGRAMS, **(NODE_PROGRAMS if nodes else {})})
+    """Install what every cluster of so many nodes needs."""
+    install({**PROGRAMS, **(NODE_PROGRAMS if nodes else {})}, say)
+
+
+def install(programs: dict[str, str], say: Callable[[str], None]) -> None:
+    """Install the Debian packages of those programs that are missing."""
+    packages = missing_packages(programs)
     if not packages:
         return
     names = " ".join(packages)

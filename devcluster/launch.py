@@ -17,9 +17,12 @@ from typing import NoReturn
 from devcluster import interrupts, layout, locks, processes, settings
 from devcluster.errors import DevClusterError
 
-# of the tree's processes: the lock, and the listening socket that the relay accepts on
+# of the tree's processes: the lock, the listening socket that the relay accepts on, and the
+# namespaces that the way out needs; without a gap, or they would not go along
 LOCK_DESCRIPTOR = 3
 LISTEN_DESCRIPTOR = 4
+HOST_NET_DESCRIPTOR = 5
+HOST_MOUNT_DESCRIPTOR = 6
 START_LIMIT_S = 15.0
 END_LIMIT_S = 20.0
 POLL_S = 0.05
@@ -82,7 +85,7 @@ def _spawn(cluster: layout.Cluster) -> subprocess.Popen[bytes]:
 def become_supervisor(cluster: layout.Cluster) -> NoReturn:
     """Turn this process into the outermost one of the tree; never returns.
 
-    The lock and the listening socket, both made here on the host, go along as descriptors.
+    The lock, the listening socket and the host's namespaces go along as descriptors.
     """
     chosen = settings.read(cluster)
     lock = locks.try_lock(cluster.alive)
@@ -90,7 +93,8 @@ def become_supervisor(cluster: layout.Cluster) -> NoReturn:
         raise DevClusterError(f"cluster '{cluster.name}' runs already or was not prepared")
     listener = listen(chosen.port)
     cluster.pid_file.write_text(f"{os.getpid()} {_start_time(os.getpid())}\n")
-    _place(lock, listener.fileno())
+    namespaces = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("net", "mnt")]
+    _place(lock, listener.fileno(), *namespaces)
     tools = Path(chosen.binaries["tools"]) / "devcluster-tools"
     command = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net"]
     command += [str(tools), "init", sys.executable, "-m", "devcluster", "_supervise"]
@@ -98,10 +102,11 @@ def become_supervisor(cluster: layout.Cluster) -> NoReturn:
     processes.become(command)
 
 
-def _place(lock: int, listener: int) -> None:
-    # by way of high numbers, because either may sit where the other belongs
-    lock, listener = os.dup2(lock, 100), os.dup2(listener, 101)
-    for source, target in ((lock, LOCK_DESCRIPTOR), (listener, LISTEN_DESCRIPTOR)):
+def _place(*sources: int) -> None:
+    """Give descriptors the numbers from LOCK_DESCRIPTOR on."""
+    # by way of high numbers, because each may sit where another belongs
+    high = [os.dup2(source, 100 + offset) for offset, source in enumerate(sources)]
+    for target, source in enumerate(high, start=LOCK_DESCRIPTOR):
         os.dup2(source, target, inheritable=True)
         os.close(source)
 

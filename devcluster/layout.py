@@ -27,6 +27,9 @@ POD_RANGE = "10.244.0.0/16"
 SERVICE_RANGE = "10.96.0.0/16"
 KUBERNETES_IP = "10.96.0.1"
 DNS_IP = "10.96.0.10"
+# The way out: its program takes .2 as gateway, .3 as resolver, .100 for the interface inside.
+EGRESS_RANGE = "10.201.0.0/24"
+EGRESS_DNS = "10.201.0.3"
 
 # The kernel's limit for interface names is 15 bytes.
 INTERFACE_LIMIT = 15

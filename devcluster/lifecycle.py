@@ -7,6 +7,7 @@ from devcluster import (
     build,
     cgroups,
     control,
+    egress,
     host,
     interrupts,
     launch,
@@ -85,7 +86,15 @@ def _choose(
     build.build(say)
     number = port or (before.port if before else launch.free_port(cluster.name))
     launch.listen(number).close()
-    return settings.Settings(count, number, settings.binaries(build.directories()))
+    binaries = settings.binaries(build.directories())
+    return settings.Settings(count, number, binaries, egress=count > 0 and way_out(say))
+
+
+def way_out(say: Say) -> bool:
+    """Say in one line why there will be no way out of the cluster, if there will be none."""
+    if obstacle := egress.obstacle(say):
+        say(f"pods will not reach the internet: {obstacle}")
+    return not obstacle
 
 
 def write_kubeconfig(cluster: layout.Cluster, port: int) -> None:

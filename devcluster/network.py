@@ -1,7 +1,6 @@
 """Wires the cluster's network namespace: a bridge, and one veth pair to each node.
 
-Nothing here is seen by the host. There is no way out on purpose: what a test needs from the
-network it must bring along.
+Nothing here is seen by the host. The way out is made elsewhere, where it can be made.
 """
 
 from pathlib import Path

@@ -10,11 +10,12 @@ from devcluster.errors import DevClusterError
 
 @dataclass(frozen=True)
 class Settings:
-    """Number of nodes, loopback port on the host, and where each Go module's programs are."""
+    """Number of nodes, loopback port on the host, where each Go module's programs are, way out."""
 
     nodes: int
     port: int
     binaries: dict[str, str]
+    egress: bool = False
 
 
 def write(cluster: layout.Cluster, settings: Settings) -> None:
@@ -28,7 +29,9 @@ def read(cluster: layout.Cluster) -> Settings | None:
     """Return the settings, or None where the cluster was never brought up."""
     try:
         raw = json.loads(cluster.settings.read_text())
-        return Settings(int(raw["nodes"]), int(raw["port"]), dict(raw["binaries"]))
+        numbers = int(raw["nodes"]), int(raw["port"])
+        # a cluster of an earlier version has no way out
+        return Settings(*numbers, dict(raw["binaries"]), bool(raw.get("egress", False)))
     except FileNotFoundError:
         return None
     except (KeyError, TypeError, ValueError) as exc:

@@ -17,6 +17,7 @@ from devcluster import (
     client,
     control,
     control_plane,
+    egress,
     launch,
     layout,
     machines,
@@ -75,8 +76,8 @@ class Supervisor:
     def _steps(self) -> None:
         since = datetime.now(tz=UTC).replace(microsecond=0)  # heartbeats have whole seconds
         prepare_mounts(self._cluster, self._chosen)
-        write_files(self._cluster, self._nodes)
         network.prepare(self._cluster.bridge)
+        write_files(self._cluster, self._nodes, way_out=self._way_out())
         self._say("starting etcd and the apiserver")
         self._keep(control_plane.etcd())
         self._keep(control_plane.apiserver())
@@ -97,6 +98,21 @@ class Supervisor:
             for boot in booting:
                 boot.result()
         self._await_usable(since)
+
+    def _way_out(self) -> bool:
+        """Open the way out and say whether it is there; a cluster without is still a cluster."""
+        if not self._chosen.egress:
+            return False
+        try:
+            egress.prepare()
+            self._keep(egress.program(), egress.descriptors())
+            egress.wait(lambda: self._kept[egress.NAME].running)
+        except DevClusterError as exc:
+            self._say(f"pods will not reach the internet: {exc}")
+            if started := self._kept.pop(egress.NAME, None):
+                started.stop()
+            return False
+        return True
 
     def _start_addons(self) -> None:
         self._keep(control_plane.service_proxy())
@@ -244,7 +260,7 @@ def prepare_mounts(cluster: layout.Cluster, chosen: settings.Settings) -> None:
     (layout.INSIDE / "node").mkdir()
 
 
-def write_files(cluster: layout.Cluster, nodes: tuple[layout.Node, ...]) -> None:
+def write_files(cluster: layout.Cluster, nodes: tuple[layout.Node, ...], *, way_out: bool) -> None:
     """Write keys and configuration files; existing keys stay."""
     state = layout.INSIDE_STATE
     for part in ("kubeconfigs", "logs", "audit", "volumes", "nodes"):
@@ -257,12 +273,13 @@ def write_files(cluster: layout.Cluster, nodes: tuple[layout.Node, ...]) -> None
         pki.write_private(control_plane.CONFIGS / user, config)
     files = {
         "audit-policy.json": control_plane.audit_policy(),
-        "Corefile": control_plane.corefile(),
+        "Corefile": control_plane.corefile(egress=way_out),
         # it needs the name of a Node that exists, or waits half a minute for one
         "kube-proxy.json": control_plane.kube_proxy_config(
             layout.Node(1).name, control_plane.CONFIGS / "kube-proxy"
         ),
-        "resolv.conf": "",
+        # of pods that ask not to use the cluster's DNS
+        "resolv.conf": f"nameserver {layout.EGRESS_DNS}\n" if way_out else "",
     }
     for name, text in files.items():
         (state / name).write_text(text)

@@ -80,9 +80,16 @@ def test_a_removed_lock_is_not_mistaken_for_a_new_one(tmp_path: Path) -> None:
 def test_settings_come_back_as_written(tmp_path: Path) -> None:
     cluster = layout.Cluster("x", tmp_path)
     assert settings.read(cluster) is None
-    chosen = settings.Settings(2, 26001, {"kube": "/k"})
-    settings.write(cluster, chosen)
-    assert settings.read(cluster) == chosen
+    for egress in (True, False):
+        chosen = settings.Settings(2, 26001, {"kube": "/k"}, egress=egress)
+        settings.write(cluster, chosen)
+        assert settings.read(cluster) == chosen
+
+
+def test_settings_of_an_earlier_version_mean_no_way_out(tmp_path: Path) -> None:
+    cluster = layout.Cluster("x", tmp_path)
+    cluster.settings.write_text('{"nodes": 2, "port": 26001, "binaries": {}}')
+    assert settings.read(cluster) == settings.Settings(2, 26001, {}, egress=False)
 
 
 def test_damaged_settings_say_how_to_get_rid_of_them(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_names_of_others_are_asked_outside_only_where_there_is_a_way_out() -> No
         (".", False),
     ],
 )
-def test_names_that_nobody_outside_knows_stay_inside(name: str, local: bool) -> None:  # noqa: FBT001
+def test_names_that_nobody_outside_knows_stay_inside(name: str, local: bool) -> None:
     assert bool(re.search(control_plane.LOCAL_NAMES, name)) is local
 
 
