@@ -79,7 +79,8 @@ verify: $(STAMP) ## generated files, locks and manifests are up to date
 	@$(PY) requirements/lock.py --check
 	@$(KUBECTL) kustomize config/default >/dev/null
 
-bench: $(STAMP) ## the numbers of the README
+bench: $(STAMP) ## the numbers of the README (ARGS="runtime --json out.json" for one)
+	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk; }
 	@$(PY) -m bench $(ARGS)
 
 images: $(STAMP) ## build both images, load them into running dev clusters (REPO=.. PUSH=1: push)

@@ -1,4 +1,4 @@
-"""`python -m bench NAME [--json FILE]`: run one benchmark."""
+"""`python -m bench [NAME [--json FILE]]`: run one benchmark, or all of them one by one."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ BENCHES = {"operator": operator, "runtime": runtime}
 
 
 def main() -> None:
-    """Parse the command line and run the benchmark that it names."""
+    """Parse the command line and run the benchmarks that it names."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    names = parser.add_subparsers(dest="name", required=True)
+    names = parser.add_subparsers(dest="name")
     for name, module in BENCHES.items():
         sub = names.add_parser(name, description=module.__doc__)
         sub.add_argument("--json", type=Path, help="also write the figures here")
         module.add_arguments(sub)
-    options = parser.parse_args()
-    BENCHES[options.name].run(options)
+    asked = parser.parse_args()
+    for name in [asked.name] if asked.name else BENCHES:
+        BENCHES[name].run(asked if asked.name else parser.parse_args([name]))
 
 
 if __name__ == "__main__":
