@@ -5,7 +5,8 @@ its workload, build what is wanted, compare, report. Pure: no clock, no client, 
 input gives the same output, and nothing that a user can write makes it raise.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -29,13 +30,23 @@ from agentsystem_operator.model.observed import (
 )
 from agentsystem_operator.model.references import Kind, Ref
 from agentsystem_operator.model.system import System
-from agentsystem_operator.plan import agent_config, diff, leftovers, pod, standing, wanted
+from agentsystem_operator.plan import (
+    agent_config,
+    controller_revision,
+    diff,
+    leftovers,
+    pod,
+    standing,
+    wanted,
+)
 from agentsystem_operator.plan.wanted import Wanted
 from agentsystem_operator.status import body, conditions, events, rows
 from agentsystem_operator.status.report import Report, Row
 
 RETRY_READ = timedelta(seconds=5)
 """After a failed read, or while a child is on its way out: most such things pass in seconds."""
+DOUBT_IS_NEWS = timedelta(seconds=30)
+"""Failed reads mostly pass in seconds; a status that is held back for longer would be a lie."""
 RETRY_NAME = timedelta(seconds=30)
 """While a name is taken: somebody has to act, and no watch tells of objects without our labels."""
 
@@ -76,7 +87,7 @@ def evaluate(
         case references.Unread(names=config_maps):
             return Reads(config_maps=config_maps)
         case references.Doubtful(names=config_maps):
-            return this.kept_as_found(spec, doubt=", ".join(config_maps[:_NAMED_AT_MOST]))
+            return this.kept_as_found(spec, doubt=_named(config_maps))
         case references.Broken(faults=broken):
             return this.kept_as_found(spec, faults=broken)
         case references.Resolved(texts=texts):
@@ -86,6 +97,10 @@ def evaluate(
 
 
 _NAMED_AT_MOST = 5
+
+
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(itertools.islice(names, _NAMED_AT_MOST))
 
 
 def _as_resource(system: System) -> dict[str, object]:
@@ -124,6 +139,8 @@ class _Pass:
         plan = self._plan(spec, texts)
         if plan.config_bytes > agent_config.MAX_BYTES:
             return self.kept_as_found(spec, faults=(_TOO_LARGE,))
+        if plan.record_bytes > controller_revision.MAX_BYTES:
+            return self.kept_as_found(spec, faults=(_RECORD_TOO_LARGE,))
         if spec.paused:
             return self._planned(spec, plan)
         match standing.survey(plan.manifests(), self.observed, self.owner):
@@ -182,6 +199,7 @@ class _Pass:
             spec,
             plan,
             faults=faults,
+            doubt=_named(str(ref) for ref in gap.unreadable),
             actions=(*gap.actions, *removals),
             look_again=self.now + RETRY_READ if gap.waiting else None,
         )
@@ -192,6 +210,7 @@ class _Pass:
         plan: Wanted,
         *,
         faults: tuple[Fault, ...] = (),
+        doubt: str = "",
         actions: tuple[Action, ...] = (),
         look_again: datetime | None = None,
     ) -> Evaluation:
@@ -203,7 +222,7 @@ class _Pass:
             paused=spec.paused,
             rows=agents,
             faults=faults,
-            doubt="",
+            doubt=doubt,
             desired=plan.revision,
             active=plan.revision if reached else self._reported("active"),
             now=self.now,
@@ -241,8 +260,11 @@ class _Pass:
         report, previous = outcome.report, self.system.status
         verdicts = conditions.all_of(report)
         status = body.compose(report, verdicts, previous)
-        writing = body.weigh(status, previous, report=report, past=remembered)
-        if report.doubt and previous.get("observedGeneration") == report.generation:
+        doubt_since = (remembered.doubt_since or self.now) if report.doubt else None
+        past = replace(remembered, doubt_since=doubt_since)
+        writing = body.weigh(status, previous, report=report, past=past)
+        known = previous.get("observedGeneration") == report.generation
+        if known and doubt_since and self.now - doubt_since < DOUBT_IS_NEWS:
             # One failed read is no news; the Event tells of it.
             writing = replace(writing, status=None)
         times = [outcome.look_again, writing.look_again, _degraded_at(report)]
@@ -278,6 +300,12 @@ _TOO_LARGE = Fault(
     Reason.TOO_LARGE,
     "spec.agents",
     "the rendered configurations are over 1 MiB in all; shorten instructions or scripted answers",
+)
+_RECORD_TOO_LARGE = Fault(
+    Reason.TOO_LARGE,
+    "spec",
+    "the record of the revision, which holds what each agent was given, is over 1.25 MiB; shorten"
+    " runtime.env (it counts once per agent), agents[].env or instructions",
 )
 
 

@@ -85,7 +85,7 @@ class Operator:
             self._metrics,
             alive=self._stalled,
             ready=self._unready,
-            refresh=lambda: self._metrics.systems(self._memory.counts),
+            refresh=self._count_systems,
         )
         await probes.start(self._settings.metrics_host, self._settings.metrics_port)
         plan = Plan(
@@ -112,7 +112,8 @@ class Operator:
         await Lifecycle(plan, stop=self._stop).run()
 
     def _enqueue(self, key: SystemKey) -> None:
-        if shards.owner(key) == shards.SHARD:
+        # A standby would collect every name that ever was; who begins to lead looks at everything.
+        if self._elector.leading.is_set() and shards.owner(key) == shards.SHARD:
             self._queue.add(key)
 
     def _enqueue_known(self, key: SystemKey) -> None:
@@ -123,7 +124,7 @@ class Operator:
         await self._workforce.run(self._elector, began=self._enqueue_all)
 
     def _enqueue_all(self) -> None:
-        for key in self._store:
+        for key in {*self._store, *self._memory}:
             self._enqueue(key)
 
     async def _watch_systems(self) -> None:
@@ -197,6 +198,10 @@ class Operator:
         self._metrics.leader(lambda: self._elector.may_write)
         for kind in dict.fromkeys(kind for kind, _ in self._reflectors):
             self._metrics.watch_age(kind, functools.partial(self._age, kind))
+
+    def _count_systems(self) -> None:
+        # Who leads no more knows only how things were.
+        self._metrics.systems(self._memory.counts if self._elector.may_write else {})
 
     def _age(self, kind: str) -> float:
         return max(reflector.age_s for name, reflector in self._reflectors if name == kind)

@@ -50,6 +50,8 @@ class FakeCluster:
         self.reads: list[str] = []
         self.faults: list[Exception | None] = []
         """Raised by the next writes, one each; None lets one pass."""
+        self.list_version = ""
+        """Version of the next lists, if not that of the moment."""
 
     # What tests do to the cluster
 
@@ -154,7 +156,7 @@ class FakeCluster:
         before = copy.deepcopy(live)
         if live is None:
             body = {**manifest.body, "metadata": {"uid": f"uid-{next(self._numbers)}"}}
-            live = self._objects[ref] = _Live(dict(body))
+            live = self._objects[ref] = _Live(copy.deepcopy(body))
         fields = ownership.owned_fields(ref.kind, manifest.body)
         if "replicas" in manifest.body.get("spec", {}) and ref.kind is Kind.DEPLOYMENT:
             fields["f:spec"]["f:replicas"] = {}
@@ -209,7 +211,7 @@ class FakeCluster:
     async def list_identities(self) -> tuple[str, Mapping[SystemKey, ports.Listed]]:
         self.reads.append("list systems")
         metas = {key: found.body["metadata"] for key, found in self._systems.items()}
-        return str(next(self._numbers)), {
+        return self.list_version or str(next(self._numbers)), {
             key: ports.Listed(meta["uid"], meta["resourceVersion"]) for key, meta in metas.items()
         }
 

@@ -16,6 +16,8 @@ UNAUTHORIZED, NOT_FOUND, CONFLICT, GONE, TOO_MANY = 401, 404, 409, 410, 429
 SERVER_ERRORS = 500
 TEXT_MAX = 500
 """Longer refusals would only repeat themselves, once per container."""
+_OF_THE_OBJECT = ("failed calling webhook", "request is too large")
+"""Internal errors that concern the object that was written: the apiserver itself is well."""
 RETRY_AFTER_MAX_S = 60.0
 """A server that asks for more is asked again after this."""
 
@@ -27,6 +29,8 @@ _PLAIN_ACCESS = re.compile(r'^[\w.-]+ (?:"[\w.:-]+" )?is forbidden: (?:User "|ex
 def error_of(status: int, headers: Mapping[str, str], content: bytes) -> ports.ClusterError:
     """Return the error that an answer other than 2xx stands for."""
     body = _status_object(content)
+    if status == SERVER_ERRORS and any(text in _said(body) for text in _OF_THE_OBJECT):
+        return ports.Refused(clean(status, body), status=status)
     # Credentials that were not accepted say nothing about an object: wait for better ones.
     if status in (UNAUTHORIZED, TOO_MANY) or status >= SERVER_ERRORS:
         return ports.ClusterUnreachable(
@@ -45,7 +49,7 @@ def clean(status: int, body: Mapping[str, Any]) -> str:
     if causes:
         text = "; ".join(_cause(cause) for cause in causes)
     else:
-        text = _without_values(str(body.get("message") or f"status {status}"))
+        text = _without_values(_said(body) or f"status {status}")
     return text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 1] + "…"
 
 
@@ -72,6 +76,10 @@ def _without_values(message: str) -> str:
     if _PLAIN_ACCESS.match(message):
         return message  # who may not do what: names of accounts and resources only
     return _QUOTED.sub('"…"', message)
+
+
+def _said(body: Mapping[str, Any]) -> str:
+    return str(body.get("message") or "")
 
 
 def _causes(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -4,6 +4,7 @@ Everything that could touch an object which is not ours carries its uid. Each me
 request, except the hand-over of replicas when another manager came first.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ from agentsystem_operator.model.references import Kind, Ref, SystemKey
 STATUS_MANAGER = "agentsystem-status"
 REPORTER = "agentsystem.dev/operator"
 NOTE_MAX = 1024
-"""What events.k8s.io/v1 takes as `note`."""
+"""Bytes that events.k8s.io/v1 takes as `note`."""
 
 
 class _Text(msgspec.Struct):
@@ -89,6 +90,15 @@ class KubernetesCluster:
 
     async def hand_over_replicas(self, ref: Ref, *, uid: str) -> observed.Child:
         """Move `spec.replicas` to the scale manager with one patch of managedFields."""
+        try:
+            # The Lease's deadline was checked once: all requests together may last no longer than
+            # one write.
+            async with asyncio.timeout(api_client.CALL_TIMEOUT_S):
+                return await self._hand_over(ref, uid)
+        except TimeoutError as exc:
+            raise ports.ClusterUnreachable(f"hand over {ref}: timeout") from exc
+
+    async def _hand_over(self, ref: Ref, uid: str) -> observed.Child:
         try:
             # Applied entries come first, and right after creation ours is the only one.
             return await self._patch(ref, replicas.hand_over(uid, main=0, has_scale_entry=False))
@@ -186,6 +196,8 @@ class KubernetesCluster:
             return await self._api.call("get", path, kind=kind, accept=accept)
         except ports.Gone:
             return observed.Absent()
+        except ports.ClusterUnreachable as exc:
+            return observed.Unknown(str(exc), retry_after_s=exc.retry_after_s)
         except ports.ClusterError as exc:
             return observed.Unknown(str(exc))
 
@@ -207,7 +219,7 @@ def _event(key: SystemKey, uid: str, event: evaluation.Event) -> dict[str, Any]:
         "type": event.type.value,
         "reason": event.reason,
         "action": event.action,
-        "note": event.message[:NOTE_MAX],
+        "note": event.message.encode()[:NOTE_MAX].decode(errors="ignore"),
         "regarding": {
             "apiVersion": names.API_VERSION,
             "kind": names.SYSTEM_KIND,

@@ -78,7 +78,8 @@ class Metrics:
         self._actions.labels(action).inc()
 
     def systems(self, counts: Mapping[tuple[str, str], int]) -> None:
-        """Show how many systems have each (condition, status)."""
+        """Show how many systems have each (condition, status), and nothing else any more."""
+        self._systems.clear()
         for (condition, status), count in counts.items():
             self._systems.labels(condition, status).set(count)
 

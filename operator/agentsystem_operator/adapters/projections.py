@@ -225,6 +225,7 @@ def _rollout(live: Deployment) -> observed.Rollout:
         revision=live.spec.template.metadata.labels.revision,
         deadline_exceeded=progressing.reason == "ProgressDeadlineExceeded",
         unavailable_since=_unavailable_since(conditions.get("Available")),
+        moving=progressing.reason not in ("", "NewReplicaSetAvailable"),
     )
 
 

@@ -178,6 +178,9 @@ class Reflector(Generic[S, T]):
         )
         self._hear()
         self.synced.set()
+        if went_back:
+            # What this list showed was taken for late news; the next one is believed.
+            raise Relist("the cluster went back in time")
 
     async def _watch(self) -> None:
         query = {

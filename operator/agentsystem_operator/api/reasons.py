@@ -93,7 +93,8 @@ class Reason(_Documented):
     )
     TOO_LARGE = (
         "TooLarge",
-        "The rendered configuration of an agent, with its ConfigMaps, is over 1 MiB.",
+        "The rendered configurations of all agents are over 1 MiB together, or the record of the "
+        "revision is over 1.25 MiB.",
     )
     APPLY_REFUSED = ("ApplyRefused", "The apiserver refused an object of the system.")
 

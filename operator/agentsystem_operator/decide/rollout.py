@@ -31,7 +31,8 @@ def stage(live: Rollout | None, revision: str, *, was_done: bool) -> Stage:
     if live is None or live.revision != revision:
         return Stage.PENDING
     seen = live.observed_generation >= live.generation
-    if was_done and live.replicas <= live.updated:
+    # Going back from a stuck revision to the one before it is a rollout, though nothing is new.
+    if was_done and not live.moving and live.replicas <= live.updated:
         return Stage.DONE
     if seen and _complete(live):
         return Stage.DONE

@@ -77,3 +77,14 @@ class Delete:
 
 
 Action = Apply | HandOverReplicas | Scale | Delete
+
+
+def attempt(action: Apply | HandOverReplicas | Scale) -> str:
+    """Return what tells the same write from another one on the same object."""
+    match action:
+        case Apply(manifest=manifest):
+            return manifest.intent
+        case HandOverReplicas():
+            return "hand over replicas"
+        case Scale(replicas=replicas):
+            return f"scale to {replicas}"

@@ -41,6 +41,9 @@ class Rollout:
     deadline_exceeded: bool
     unavailable_since: datetime | None
     """When its condition Available became False; None while it is True or unknown."""
+    moving: bool = False
+    """Its controller says that a rollout has begun and not been completed yet; lost pods and
+    scaling do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,8 @@ class Unknown:
     """A read failed; says why. Doubt may keep things, it never removes them (I1, I2)."""
 
     why: str
+    retry_after_s: float | None = None
+    """For how long the apiserver, being overloaded, asked to be left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,5 +152,7 @@ class Remembered:
     """(intent, ownership digest) that the apiserver answered to our own last apply, where it
     differs from what we computed (an admission webhook added fields): not drift."""
     refused: Mapping[Ref, tuple[str, str]] = field(default_factory=dict)
-    """(intent, cleaned message) of manifests that the apiserver refused as invalid: shown in
-    ConfigValid, and not sent again until the intent changes or the backoff is over."""
+    """(`actions.attempt`, cleaned message) of writes that the apiserver refused as invalid: shown
+    in ConfigValid, and not sent again until something else is wanted or the backoff is over."""
+    doubt_since: datetime | None = None
+    """Since when something that the spec refers to could not be read; None while it can."""

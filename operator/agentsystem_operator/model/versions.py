@@ -4,6 +4,9 @@ Kubernetes defines them as ordered since 1.35 and has kept them so since ever; a
 not a number compares as "cannot tell".
 """
 
+OLDEST = "0"
+"""Of a state that any other replaces."""
+
 
 def is_older(version: str, than: str) -> bool:
     """Say whether the first is surely the earlier one."""

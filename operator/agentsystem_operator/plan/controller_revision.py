@@ -12,12 +12,14 @@ from agentsystem_operator.model import hashing, names, records
 from agentsystem_operator.model.actions import Manifest
 from agentsystem_operator.plan import metadata
 
+MAX_BYTES = 1_310_720
+"""1.25 MiB of data: etcd takes 1.5 MiB per object, metadata included."""
+
 
 def data_of(workloads: Iterable[tuple[Workload, str]]) -> Mapping[str, Any]:
     """Return what is recorded of a system, given each agent's workload and revision.
 
-    Smaller than the rendered configs together, whose size is bounded. Sorted by agent, so that
-    another order in the spec is no other revision.
+    Sorted by agent, so that another order in the spec is no other revision.
     """
     entries = [
         records.entry(workload.agent.name, workload.pin(revision), workload.declared)

@@ -17,6 +17,7 @@ from agentsystem_operator.model.actions import (
     Manifest,
     Scale,
     Why,
+    attempt,
 )
 from agentsystem_operator.model.observed import Absent, Child, Remembered, Unknown
 from agentsystem_operator.model.references import Kind, Ref
@@ -32,20 +33,39 @@ class Gap:
     actions: tuple[Action, ...]
     waiting: tuple[Ref, ...]
     """Children that are left alone this time: unreadable, or on their way out."""
+    unreadable: tuple[Ref, ...]
+    """Those of them that could not be read."""
     refused: Mapping[Ref, str]
-    """Children that the apiserver refused in this very form, with what it said."""
+    """Children of which the apiserver refused this very write, with what it said."""
 
 
 def between(wanted: Wanted, known: Known, remembered: Remembered) -> Gap:
     """Return the writes that make `known` into `wanted`, except for what must wait."""
     waiting = tuple(ref for ref, found in known.items() if _is_unsettled(found))
     refused = {
-        manifest.ref: remembered.refused[manifest.ref][1]
-        for manifest, _ in wanted.manifests()
-        if remembered.refused.get(manifest.ref, ("",))[0] == manifest.intent
+        ref: remembered.refused[ref][1]
+        for ref, attempts in _attempts(wanted, known).items()
+        if ref in remembered.refused and remembered.refused[ref][0] in attempts
     }
     view = _View(known, remembered, blocked=frozenset(waiting) | refused.keys())
-    return Gap(tuple(view.actions(wanted)), waiting, refused)
+    return Gap(
+        actions=tuple(view.actions(wanted)),
+        waiting=waiting,
+        unreadable=tuple(ref for ref in waiting if isinstance(known[ref], Unknown)),
+        refused=refused,
+    )
+
+
+def _attempts(wanted: Wanted, known: Known) -> Mapping[Ref, set[str]]:
+    """Return every write that each child may need now, as it would be remembered when refused."""
+    attempts = {manifest.ref: {manifest.intent} for manifest, _ in wanted.manifests()}
+    for agent in wanted.agents:
+        ref = agent.deployment.ref
+        found = known[ref]
+        if isinstance(found, Child):
+            before, after = _replicas(found, agent.workload.replicas)
+            attempts[ref] |= {attempt(action) for action in (*before, *after)}
+    return attempts
 
 
 def _is_unsettled(found: Child | Absent | Unknown) -> bool:
@@ -102,12 +122,16 @@ class _View:
                 born = metadata.born_with(apply.manifest, agent.workload.replicas)
                 yield Apply(born, None, apply.reason)
                 yield HandOverReplicas(ref, None)
-        elif isinstance(found, Child) and not found.deleting:
+        elif isinstance(found, Child) and ref not in self.blocked:
+            # One of these writes refused holds the others: each is safe only after the one before.
             before, after = _replicas(found, agent.workload.replicas)
             yield from (*before, *applied, *after)
 
 
-def _replicas(live: Child, wanted: int) -> tuple[tuple[Action, ...], tuple[Action, ...]]:
+_Replicas = tuple[HandOverReplicas | Scale, ...]
+
+
+def _replicas(live: Child, wanted: int) -> tuple[_Replicas, _Replicas]:
     """Return what is to be done about replicas before and after the Deployment is applied."""
     if live.rollout is None:
         return (), ()

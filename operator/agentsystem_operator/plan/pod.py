@@ -89,7 +89,9 @@ def _spread(workload: Workload) -> dict[str, Any]:
 
 def _tolerations(workload: Workload) -> Iterator[dict[str, Any]]:
     stated = [toleration.stated() for toleration in workload.runtime.tolerations]
-    keys = {toleration.get("key") for toleration in stated}
+    # Without an effect a toleration is for all of them; any other one says nothing of staying.
+    staying = [t for t in stated if t.get("effect", "NoExecute") == "NoExecute"]
+    keys = {toleration.get("key") for toleration in staying}
     for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
         if key not in keys:
             yield {

@@ -8,6 +8,8 @@ entry Service comes last, when there is something to reach.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from agentsystem_operator.decide.workloads import Owner, Workload
 from agentsystem_operator.model import hashing
 from agentsystem_operator.model.actions import Manifest
@@ -49,6 +51,11 @@ class Wanted:
     record: Manifest
     agents: tuple[AgentChildren, ...]
     entry_service: Manifest
+
+    @property
+    def record_bytes(self) -> int:
+        """Size of the record's data."""
+        return len(orjson.dumps(self.record.body["data"]))
 
     @property
     def config_bytes(self) -> int:

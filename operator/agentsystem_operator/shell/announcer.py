@@ -39,10 +39,18 @@ class Announcer:
     async def _send(self, system: System, event: Event, stamp: _Stamp) -> None:
         try:
             await self._cluster.send_event(system.key, uid=system.uid, event=event)
-        except (ports.Refused, ports.Gone, ports.ClusterUnreachable) as exc:
-            # An Event is a courtesy: the condition says the same and is what counts.
-            logger.info("event not sent", extra={"reason": event.reason, "error": str(exc)})
+        except (ports.Refused, ports.Gone) as exc:
+            _pass_over(event, exc)
+        except ports.ClusterUnreachable as exc:
+            if exc.retry_after_s is not None:
+                raise  # overloaded: nothing at all is to be sent for a while
+            _pass_over(event, exc)
         self._sent[stamp] = self._clock.monotonic()
         self._sent.move_to_end(stamp)
         while len(self._sent) > REMEMBERED_MAX:
             self._sent.popitem(last=False)
+
+
+def _pass_over(event: Event, exc: ports.ClusterError) -> None:
+    # An Event is a courtesy: the condition says the same and is what counts.
+    logger.info("event not sent", extra={"reason": event.reason, "error": str(exc)})

@@ -83,13 +83,13 @@ class Children:
     ) -> None:
         """Remove children of a kind that a complete list did not show, but none made after it.
 
-        In a cluster that was restored to an older state, "made after" means nothing.
+        In a cluster that was restored to an older state, "made after" means nothing: whatever is
+        shown next is the truth, however old its version.
         """
         stale = [
             child
             for ref in list(self._owner)
-            if ref.kind is kind
-            and scope in (None, ref.namespace)
+            if _is_of(ref, kind, scope)
             and (ref.namespace, ref.name) not in found
             and (child := self.get(ref)) is not None
             and (went_back or not versions.is_newer(child.resource_version, version))
@@ -97,6 +97,17 @@ class Children:
         for child in stale:
             self._drop(child)
             self._tell(child)
+        if went_back:
+            self._distrust(kind, scope)
+
+    def _distrust(self, kind: Kind, scope: str | None) -> None:
+        """Let any state replace the known ones of a kind, and any deleted one come back."""
+        for ref in [ref for ref in self._buried if _is_of(ref, kind, scope)]:
+            del self._buried[ref]
+        for ref in [ref for ref in self._owner if _is_of(ref, kind, scope)]:
+            known = self.get(ref)
+            if known is not None:
+                self._store(replace(known, resource_version=versions.OLDEST))
 
     def _store(self, child: Child) -> None:
         key = SystemKey(child.ref.namespace, child.system)
@@ -124,6 +135,10 @@ class Children:
         systems = {state.system: state for state in states if state is not None and state.system}
         for name, state in systems.items():
             self._changed(SystemKey(state.ref.namespace, name))
+
+
+def _is_of(ref: Ref, kind: Kind, scope: str | None) -> bool:
+    return ref.kind is kind and scope in (None, ref.namespace)
 
 
 def _belongs_to_newer(known: Child | None, deleted: Child) -> bool:

@@ -96,8 +96,12 @@ class Contents:
         """Take from a complete list that every other ConfigMap does not exist."""
         del version, went_back  # a needless read is the worst that can happen
         for name in list(self._users):
-            if scope in (None, name[0]) and name not in found and self._versions.get(name):
+            if scope in (None, name[0]) and name not in found and self._is_there(name):
                 self._outdated(name, "")
+
+    def _is_there(self, name: Name) -> bool:
+        """Say whether the watch or, if it never told of the name, a read showed a ConfigMap."""
+        return bool(self._versions.get(name)) or isinstance(self._contents.get(name), observed.Text)
 
     def _outdated(self, name: Name, version: str) -> None:
         self._versions[name] = version

@@ -70,13 +70,16 @@ class Elector:
 
     async def release(self) -> None:
         """Stop leading and free the Lease, so that another process need not wait; best effort."""
-        ours = self.leading.is_set() and self._known is not None and self._is_ours(self._known)
+        led = self.leading.is_set()
         self._step_down("released")
-        if not ours or self._known is None:
+        if not led:
             return
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
-                await self._leases.write(replace(self._known, holder="", duration_s=1.0))
+                # Read, since a renewal that was cut off may have made another version of it.
+                found = await self._leases.read()
+                if found is not None and self._is_ours(found):
+                    await self._leases.write(replace(found, holder="", duration_s=1.0))
         except (ports.ClusterError, TimeoutError) as exc:
             logger.info("lease not released; it expires", extra={"error": str(exc)})
 

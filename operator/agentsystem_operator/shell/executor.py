@@ -16,6 +16,7 @@ from agentsystem_operator.model.actions import (
     Delete,
     HandOverReplicas,
     Scale,
+    attempt,
 )
 from agentsystem_operator.model.observed import ReplicasOwner
 from agentsystem_operator.model.references import Ref
@@ -33,7 +34,9 @@ class Outcome:
     accepted: dict[Ref, tuple[str, str]] = field(default_factory=dict)
     """(intent, ownership) that the apiserver recorded differently from what was computed."""
     refused: dict[Ref, tuple[str, str]] = field(default_factory=dict)
-    """(intent, message) of the manifest that was refused."""
+    """(`actions.attempt`, message) of the write that was refused."""
+    kept: str = ""
+    """What is to be said of a deletion that was refused."""
     failed: Ref | None = None
     """The object whose write was refused, or that was not what we took it for."""
 
@@ -57,8 +60,10 @@ class Executor:
                 await self._perform(action, outcome)
             except ports.Refused as exc:
                 outcome.failed = ref
-                if isinstance(action, Apply):
-                    outcome.refused[ref] = (action.manifest.intent, str(exc))
+                if isinstance(action, Delete):
+                    outcome.kept = f"{ref} was not deleted: {exc}"
+                else:
+                    outcome.refused[ref] = (attempt(action), str(exc))
                 self._log(system, action, logging.WARNING, "refused", error=str(exc))
                 return outcome
             except (ports.ConflictLost, ports.Gone) as exc:

@@ -1,6 +1,6 @@
 """What is kept in memory about each system between passes. All of it may be lost at any time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from agentsystem_operator.model.observed import Remembered
@@ -39,6 +39,9 @@ class Memory:
     def __init__(self) -> None:
         self._notes: dict[SystemKey, Notes] = {}
         self.counts: dict[tuple[str, str], int] = {}
+
+    def __iter__(self) -> Iterator[SystemKey]:
+        return iter(list(self._notes))
 
     def of(self, system: System) -> Notes:
         """Return the notes about a system; new ones when it is another object than before."""

@@ -50,20 +50,23 @@ class Outage:
         """Return how many probes failed before one succeeded."""
         failures = 0
         while True:
-            await self._honour_retry_after()
-            if await self._answers():
+            if (rest := self._put_off_s()) > 0:
+                # Looked at again afterwards: a pass under way may have been asked for more.
+                await asyncio.sleep(rest)
+            elif not await self._answers():
+                failures += 1
+                await self._pause_before_probe(failures)
+            elif self._put_off_s() <= 0:
                 return failures
-            failures += 1
-            if failures == 1:
-                logger.warning("apiserver unreachable; nothing is written until it answers")
-            delay = min(PROBE_EVERY_S[0] * 2.0 ** min(failures - 1, 10), PROBE_EVERY_S[1])
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 -- only spreads load
 
-    async def _honour_retry_after(self) -> None:
-        # Not a loop: what is reported during this sleep is honoured before the next probe.
-        rest = self._not_before - asyncio.get_running_loop().time()
-        if rest > 0:
-            await asyncio.sleep(rest)
+    async def _pause_before_probe(self, failures: int) -> None:
+        if failures == 1:
+            logger.warning("apiserver unreachable; nothing is written until it answers")
+        delay = min(PROBE_EVERY_S[0] * 2.0 ** min(failures - 1, 10), PROBE_EVERY_S[1])
+        await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 -- only spreads load
+
+    def _put_off_s(self) -> float:
+        return self._not_before - asyncio.get_running_loop().time()
 
     async def _answers(self) -> bool:
         try:

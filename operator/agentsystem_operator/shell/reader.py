@@ -39,6 +39,7 @@ class Reader:
         self._contents.expect(key, reads.config_maps)
         lookups = await self.look_up(reads.children, uid=uid)
         texts = await _gather(reads.config_maps, lambda name: self._text(key.namespace, name))
+        _heed(texts.values())
         return replace(
             observed,
             lookups={**observed.lookups, **lookups},
@@ -47,7 +48,9 @@ class Reader:
 
     async def look_up(self, refs: Iterable[Ref], *, uid: str) -> Mapping[Ref, Looked]:
         """Return what stands under each name now; the caches learn it too."""
-        return await _gather(refs, lambda ref: self._look_up(ref, uid))
+        found = await _gather(refs, lambda ref: self._look_up(ref, uid))
+        _heed(found.values())
+        return found
 
     async def _look_up(self, ref: Ref, uid: str) -> Looked:
         found = await self._cluster.read(ref, owner_uid=uid)
@@ -66,6 +69,13 @@ class Reader:
         if not isinstance(found, Unknown):
             self._contents.put(namespace, name, found, epoch=epoch)
         return found
+
+
+def _heed(answers: Iterable[object]) -> None:
+    """Raise ClusterUnreachable when an overloaded apiserver asked to be left alone."""
+    rests = [answer.retry_after_s or 0.0 for answer in answers if isinstance(answer, Unknown)]
+    if any(rests):
+        raise ports.ClusterUnreachable("reads were put off", retry_after_s=max(rests))
 
 
 async def _gather(

@@ -25,6 +25,7 @@ from agentsystem_operator.shell.memory import SUSPECTS_MAX, Memory, Notes
 from agentsystem_operator.shell.queue import Queue
 from agentsystem_operator.shell.reader import Reader
 from agentsystem_operator.shell.store import Store
+from agentsystem_operator.status import events
 
 READ_ROUNDS = 4
 """ConfigMaps, then children, and one more of each when a read changed the picture."""
@@ -105,6 +106,9 @@ class Reconciler:
             return Result.CONFLICT
         outcome = await self._executor.execute(system, evaluation.actions)
         self._remember(notes, outcome)
+        if outcome.kept:
+            told = events.told_of_kept(evaluation.events, outcome.kept)
+            evaluation = replace(evaluation, events=told)
         result = self._result(key, notes, outcome)
         # After a refusal the next pass, right away, has the better words for it.
         if not outcome.refused and not await self._report(system, version, notes, evaluation):
@@ -156,7 +160,7 @@ class Reconciler:
         """
         found = await self._.cluster.identify(system.key)
         if isinstance(found, observed.Unknown):
-            raise ports.ClusterUnreachable(found.why)
+            raise ports.ClusterUnreachable(found.why, retry_after_s=found.retry_after_s)
         if found == ports.Identity(system.uid, system.generation, system.deleting):
             return True
         logger.info("stale view of the system; reading it again", extra=_fields(system))

@@ -93,6 +93,11 @@ class Store:
             return
         self._systems[key] = replace(old, status=_packed_json(status), resource_version=version)
 
+    def distrust(self) -> None:
+        """Let any state replace the known ones: the cluster was restored to an older one."""
+        for key, known in self._systems.items():
+            self._systems[key] = replace(known, resource_version=versions.OLDEST)
+
 
 def key_of(body: Mapping[str, Any]) -> SystemKey:
     """Return the key of an AgentSystem."""

@@ -29,6 +29,8 @@ class Sweep:
         self._systems = systems
         self._store = store
         self._wanted = asyncio.Event()
+        self._version = ""
+        """Of the last list."""
 
     def soon(self) -> None:
         """Sweep shortly, since something may have been missed."""
@@ -48,6 +50,10 @@ class Sweep:
     async def once(self) -> None:
         """Remove what does not exist any more, and read what differs."""
         version, listed = await self._systems.list_identities()
+        if versions.is_older(version, self._version):
+            logger.warning("the cluster was restored to an older state; reading everything again")
+            self._store.distrust()
+        self._version = version
         for key in self._store:
             known = self._store.packed(key)
             if known is not None and key not in listed and not _is_later(known, version):

@@ -5,7 +5,7 @@ after they have stood still (I7). `lastTransitionTime` moves only with a conditi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -65,12 +65,7 @@ def weigh(wanted: Status, previous: Status, *, report: Report, past: Remembered)
     counts = tuple((row.name, row.live.ready if row.live else 0) for row in report.rows)
     moved = past.counts_since is None or counts != past.counts
     since = report.now if moved or past.counts_since is None else past.counts_since
-    remembered = Remembered(
-        counts=counts,
-        counts_since=since,
-        accepted_ownership=past.accepted_ownership,
-        refused=past.refused,
-    )
+    remembered = replace(past, counts=counts, counts_since=since)
     if wanted == previous:
         return Writing(None, None, remembered)
     if _essence(wanted) != _essence(previous) or report.now - since >= COUNTS_SETTLE:

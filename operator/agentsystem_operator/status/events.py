@@ -12,6 +12,7 @@ from agentsystem_operator.model.evaluation import Event, EventType
 from agentsystem_operator.model.references import Kind
 from agentsystem_operator.status.conditions import Verdict
 
+_DELETE = "Delete"
 _TROUBLE = {
     ConditionType.CONFIG_VALID: ConditionStatus.TRUE,
     ConditionType.DEGRADED: ConditionStatus.FALSE,
@@ -24,6 +25,12 @@ def of_pass(
 ) -> tuple[Event, ...]:
     """Return the Events of one pass, troubles first."""
     return (*_troubles(verdicts), *(event for action in actions for event in _of_action(action)))
+
+
+def told_of_kept(events: Sequence[Event], message: str) -> tuple[Event, ...]:
+    """Return the Events of a pass whose deletions were refused: what was kept, not what is gone."""
+    kept = Event(EventType.WARNING, Reason.APPLY_REFUSED.value, message, _DELETE)
+    return (*(event for event in events if event.action != _DELETE), kept)
 
 
 def _troubles(verdicts: Mapping[ConditionType, Verdict]) -> Iterator[Event]:
@@ -46,6 +53,6 @@ def _of_action(action: Action) -> Iterator[Event]:
             yield Event(EventType.NORMAL, why.value, message, "Scale")
         case Delete(ref=ref) if ref.kind is Kind.DEPLOYMENT:
             message = f"{ref} deleted: its agent is no longer declared"
-            yield Event(EventType.NORMAL, Why.NOT_WANTED.value, message, "Delete")
+            yield Event(EventType.NORMAL, Why.NOT_WANTED.value, message, _DELETE)
         case _:
             return

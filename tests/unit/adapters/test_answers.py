@@ -39,6 +39,28 @@ CASES = [
     Case("invalid", 422, ports.Refused),
     Case("unauthorized", 401, ports.ClusterUnreachable),
     Case(
+        "webhook of others",
+        500,
+        ports.Refused,
+        {
+            "reason": "InternalError",
+            "message": 'Internal error occurred: failed calling webhook "x.example.com": refused',
+            "details": {"causes": [{"message": 'failed calling webhook "x.example.com": refused'}]},
+        },
+    ),
+    Case(
+        "larger than the store takes",
+        500,
+        ports.Refused,
+        {"message": "etcdserver: request is too large"},
+    ),
+    Case(
+        "store without a leader",
+        500,
+        ports.ClusterUnreachable,
+        {"message": "etcdserver: leader changed"},
+    ),
+    Case(
         "another uid",
         422,
         ports.ConflictLost,

@@ -45,3 +45,9 @@ def test_the_page_shows_live_values() -> None:
     assert "agentsystem_queue_paused 1.0" in page
     assert 'agentsystem_systems{condition="Ready",status="True"} 7.0' in page
     assert 'agentsystem_api_calls_total{kind="Service",outcome="ok",verb="get"} 1.0' in page
+
+
+def test_what_is_not_counted_any_more_is_not_shown() -> None:
+    metrics = filled()
+    metrics.systems({})
+    assert "agentsystem_systems{" not in metrics.page().decode()

@@ -171,10 +171,11 @@ async def test_a_watch_that_goes_back_in_time_is_not_trusted() -> None:
 @virtual
 async def test_a_cluster_that_went_back_in_time_says_so_to_the_sink() -> None:
     server = ApiServer()
-    server.lists = [page(config_map("a", 49), version=50), page(version=20)]
+    old = page(config_map("a", 9), version=20)
+    server.lists = [page(config_map("a", 49), version=50), old, old]
     server.watches = [[expired()]]
     entries, _ = await reflect(server)
-    assert entries[-1] == "listed @20 back"
+    assert entries[-4:] == ["saw a@9", "listed a@20 back", "saw a@9", "listed a@20"]
 
 
 @virtual

@@ -51,6 +51,18 @@ CASES = (
     Case("a pod replaced later", replace(DONE, replicas=2, updated=2), Stage.DONE, was_done=True),
     Case("scaled later", replace(DONE, wanted=5, generation=3), Stage.DONE, was_done=True),
     Case("back again, old pods left", replace(DONE, updated=1), Stage.ROLLING, was_done=True),
+    Case(
+        "back again, the stuck pods not even counted as old yet",
+        replace(DONE, available=0, moving=True, observed_generation=1),
+        Stage.ROLLING,
+        was_done=True,
+    ),
+    Case(
+        "back again, the new pods not available yet",
+        replace(DONE, available=0, moving=True),
+        Stage.ROLLING,
+        was_done=True,
+    ),
 )
 
 

@@ -175,3 +175,24 @@ def test_ten_revisions_are_remembered() -> None:
 
 def _configs(world: World) -> set[str]:
     return {t.child.revision for r, t in world.things.items() if r.kind is Kind.CONFIG_MAP}
+
+
+def test_going_back_from_a_stuck_revision_is_a_rollout_too() -> None:
+    sqlite = {"sessions": {"store": "SQLite"}}
+    world = systems.settled(systems.of_one(memory=sqlite))
+    agents, ref = world.spec["agents"], world.deployment("front")
+    world.edit(agents=[builders.agent("front", instructions="Be stuck.")])
+    world.reconcile()
+    world.pods(ref, observed_generation=2, updated=1, available=0, ready=0, moving=True)
+    world.pods(ref, unavailable_since=world.now)
+    world.advance(minutes=5)
+    world.edit(agents=agents)
+    world.reconcile()
+    world.pods(ref, updated=1)  # as counted before the Deployment's controller saw the change
+    world.reconcile()
+    assert world.condition("Progressing") == ("True", "RollingOut")
+    assert world.condition("Degraded") == ("False", "AsDesired")
+
+    world.pods(ref, moving=False)
+    world.settle()
+    assert world.condition("Ready") == ("True", "AllAgentsReady")

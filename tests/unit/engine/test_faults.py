@@ -190,6 +190,23 @@ def test_a_child_that_cannot_be_read_holds_its_writes_and_no_removal_happens() -
     assert world.deployment("writer") not in world.things
 
 
+def test_a_child_that_can_never_be_read_is_named() -> None:
+    world = systems.settled(systems.of_one())
+    del world.things[SERVICE]
+    world.unreadable.add(SERVICE)
+    world.reconcile()
+    assert world.condition("ConfigValid") == ("True", "Valid"), "one failed read is no news"
+
+    world.advance(seconds=30)
+    world.reconcile()
+
+    assert world.condition("ConfigValid") == ("Unknown", "ObservationUnknown")
+    assert world.message("ConfigValid") == "could not be read: Service 'support--front'"
+    world.unreadable.clear()
+    world.settle()
+    assert world.condition("Ready") == ("True", "AllAgentsReady")
+
+
 def test_a_config_map_that_cannot_be_read_changes_nothing_and_is_no_news() -> None:
     world = World(systems.spec(agents=[IN_TEXTS]))
     world.config_maps["texts"] = Text({"front": "Be kind."})
@@ -201,6 +218,41 @@ def test_a_config_map_that_cannot_be_read_changes_nothing_and_is_no_news() -> No
     assert (evaluation.actions, evaluation.status) == ((), None)
     assert [event.reason for event in evaluation.events] == ["ObservationUnknown"]
     assert evaluation.look_again == world.now + timedelta(seconds=5)
+
+
+def test_doubt_that_lasts_hides_nothing_else() -> None:
+    world = World(systems.spec(agents=[IN_TEXTS]))
+    world.config_maps["texts"] = Text({"front": "Be kind."})
+    systems.settled(world)
+    world.config_maps["texts"] = Unknown("403")
+    world.reconcile()
+    world.roll(available=False)
+    world.reconcile()
+    assert world.condition("Available") == ("True", "AllAgentsAvailable")
+
+    world.advance(seconds=30)
+    world.reconcile()
+
+    assert world.condition("Available") == ("False", "AgentsUnavailable")
+    assert world.condition("ConfigValid") == ("Unknown", "ObservationUnknown")
+    assert world.wrote(world.reconcile) == []
+
+    world.config_maps["texts"] = Text({"front": "Be kind."})
+    world.roll()
+    world.settle()
+    assert world.condition("Ready") == ("True", "AllAgentsReady")
+    world.config_maps["texts"] = Unknown("403")
+    assert world.evaluate().status is None, "another doubt, another patience"
+
+
+def test_a_record_that_no_cluster_would_store_is_too_large() -> None:
+    agents = [builders.agent(f"a{number}") for number in range(200)]
+    env = [{"name": f"TEXT_{number}", "value": "x" * 8000} for number in range(2)]
+    world = World(systems.spec(agents=agents, workflow={"entry": "a0"}, runtime={"env": env}))
+
+    assert world.wrote(world.settle) == ["status"]
+    assert world.condition("ConfigValid") == ("False", "TooLarge")
+    assert "env" in world.message("ConfigValid")
 
 
 def test_a_new_system_says_that_it_could_not_be_told() -> None:

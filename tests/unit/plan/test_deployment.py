@@ -158,6 +158,18 @@ def test_the_users_own_word_on_a_lost_node_wins() -> None:
     assert [t["tolerationSeconds"] for t in tolerations] == [10, 300]
 
 
+def test_a_word_on_being_scheduled_there_is_none_on_staying_there() -> None:
+    there = {
+        "key": "node.kubernetes.io/not-ready",
+        "operator": "Exists",
+        "effect": "NoSchedule",
+    }
+
+    tolerations = pod(runtime={"tolerations": [there]})["tolerations"]
+
+    assert [t.get("tolerationSeconds") for t in tolerations] == [10, 10, None]
+
+
 def test_probes_never_ask_anyone_else() -> None:
     found = container()
 

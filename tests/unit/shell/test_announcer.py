@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from agentsystem_operator import ports
 from agentsystem_operator.model.evaluation import Event, EventType
 from agentsystem_operator.model.references import SystemKey
@@ -65,3 +67,14 @@ async def test_what_is_remembered_is_bounded() -> None:
     cluster.writes.clear()
     await announcer.announce(system(), [many[-1], many[0]])
     assert len(cluster.writes) == 1
+
+
+@virtual
+async def test_an_apiserver_that_asks_for_patience_gets_it() -> None:
+    cluster = FakeCluster()
+    announcer = Announcer(cluster, clock=FakeClock())
+    cluster.faults = [ports.ClusterUnreachable("away")]
+    await announcer.announce(system(), [event("m")])
+    cluster.faults = [ports.ClusterUnreachable("429", retry_after_s=7)]
+    with pytest.raises(ports.ClusterUnreachable):
+        await announcer.announce(system(), [event("n")])

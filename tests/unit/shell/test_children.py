@@ -125,3 +125,18 @@ def test_tombstones_are_bounded(monkeypatch: object) -> None:
     first = replace(child(1), ref=Ref(Kind.SERVICE, "shop", "0"))
     cache.children.put(first)
     assert cache.children.get(first.ref) == first
+
+
+def test_in_a_cluster_that_went_back_older_states_are_believed_again() -> None:
+    cache = Cache()
+    sink = ChildSink(cache.children, Kind.SERVICE)
+    deleted = replace(child(40), ref=Ref(Kind.SERVICE, "shop", "deleted"))
+    sink.saw(child(50))
+    sink.gone(deleted)
+    found = {("shop", REF.name), ("shop", "deleted")}
+    sink.listed(None, found=found, version="20", went_back=True)
+    assert set(cache.children.of(KEY)) == {REF}, "what was seen counts until there is better"
+    sink.saw(child(9))
+    sink.saw(replace(deleted, resource_version="8"))
+    versions = {ref.name: live.resource_version for ref, live in cache.children.of(KEY).items()}
+    assert versions == {REF.name: "9", "deleted": "8"}

@@ -96,3 +96,13 @@ def test_memory_is_bounded_and_the_least_used_goes_first() -> None:
     put(contents, "c", big)
     assert contents.get("shop", "b") is None
     assert contents.get("shop", "c") == big
+
+
+def test_a_deletion_is_found_even_if_the_watch_never_told_of_the_config_map() -> None:
+    contents, told = make("a", "b")
+    put(contents, "a", Text({"k": "v"}))
+    put(contents, "b", Absent())
+    contents.listed(None, found=set(), version="9", went_back=False)
+    assert contents.get("shop", "a") is None
+    assert contents.get("shop", "b") == Absent()
+    assert told == [KEY]

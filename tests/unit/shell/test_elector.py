@@ -90,6 +90,17 @@ async def test_a_released_lease_is_taken_within_two_seconds() -> None:
 
 
 @virtual
+async def test_a_lease_is_released_even_if_a_renewal_was_cut_off_before_its_answer() -> None:
+    leases = FakeLeases()
+    async with standing(leases, "a") as a:
+        await a.leading.wait()
+    leases.held_by("a")
+    await a.release()
+    assert leases.lease
+    assert leases.lease.holder == ""
+
+
+@virtual
 async def test_only_a_holder_gives_a_lease_back() -> None:
     leases = FakeLeases()
     leases.held_by("b")

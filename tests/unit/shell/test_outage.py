@@ -18,12 +18,12 @@ class Apiserver:
     def __init__(self) -> None:
         self.fault: Exception | None = None
         self.hangs = False
+        self.takes_s = 0.0
         self.probes: list[float] = []
 
     async def probe(self) -> None:
         self.probes.append(asyncio.get_running_loop().time())
-        if self.hangs:
-            await asyncio.sleep(3600)
+        await asyncio.sleep(3600 if self.hangs else self.takes_s)
         if self.fault is not None:
             raise self.fault
 
@@ -102,4 +102,32 @@ async def test_an_apiserver_that_refuses_the_probe_is_there() -> None:
     async with running(server) as (queue, outage):
         outage.report(unreachable())
         await settle()
+        assert not queue.paused
+
+
+@virtual
+async def test_a_longer_retry_after_that_comes_later_is_honoured_too() -> None:
+    server = Apiserver()
+    async with running(server) as (queue, outage):
+        outage.report(unreachable(retry_after_s=1))
+        await asyncio.sleep(0.5)
+        outage.report(unreachable(retry_after_s=10))
+        await asyncio.sleep(9.9)
+        assert queue.paused
+        assert server.probes == []
+        await asyncio.sleep(0.2)
+        assert not queue.paused
+
+
+@virtual
+async def test_a_retry_after_that_comes_during_the_probe_is_honoured_too() -> None:
+    server = Apiserver()
+    server.takes_s = 1.0
+    async with running(server) as (queue, outage):
+        outage.report(unreachable())
+        await asyncio.sleep(0.5)
+        outage.report(unreachable(retry_after_s=10))
+        await asyncio.sleep(9.9)
+        assert queue.paused
+        await asyncio.sleep(2)
         assert not queue.paused

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from agentsystem_operator import ports
+from agentsystem_operator.model.observed import Looked, Unknown
 from agentsystem_operator.model.references import Kind, Ref, SystemKey
 from agentsystem_operator.shell.contents import Seen
 from agentsystem_operator.shell.reconciler import Result
@@ -277,3 +278,69 @@ async def test_a_changed_config_map_is_read_once_and_an_unused_one_never() -> No
     assert [read for read in cluster.reads if "ConfigMap 'texts'" in read] == [
         "read ConfigMap 'texts'"
     ]
+
+
+@virtual
+async def test_a_read_that_is_put_off_puts_off_everything() -> None:
+    class Busy(FakeCluster):
+        async def read(self, ref: Ref, *, owner_uid: str) -> Looked:
+            return Unknown("apiserver answered 429", retry_after_s=7)
+
+    rig = Rig(Busy())
+    rig.seen(rig.cluster.add_system(KEY, manifests.spec()))
+    with pytest.raises(ports.ClusterUnreachable) as caught:
+        await rig.step(KEY)
+    assert caught.value.retry_after_s == 7
+
+
+@virtual
+async def test_refused_replicas_are_shown_at_once_and_asked_for_again_with_backoff() -> None:
+    rig = await made(agents=[builders.agent(replicas=2)])
+    spec = manifests.spec(agents=[builders.agent(replicas=3)])
+    rig.seen(rig.cluster.edit_system(KEY, spec))
+    rig.cluster.faults = [ports.Refused("at most 2", status=403)]
+    assert await rig.work() == [Result.REFUSED, Result.SETTLED]
+    assert condition(rig, "ConfigValid") == ("False", "ApplyRefused")
+    rig.children.put(rig.cluster.child(DEPLOYMENT))
+    assert "scale" not in " ".join(rig.cluster.writes)
+    await asyncio.sleep(2)
+    await rig.work()
+    assert rig.cluster.body(DEPLOYMENT)["spec"]["replicas"] == 3
+    assert condition(rig, "ConfigValid") == ("True", "Valid")
+
+
+@virtual
+async def test_pods_that_may_not_become_fewer_are_not_given_one_volume() -> None:
+    rig = await made(agents=[builders.agent(replicas=2)])
+    one = [builders.agent(replicas=1)]
+    spec = manifests.spec(agents=one, memory={"sessions": {"store": "SQLite"}})
+    rig.seen(rig.cluster.edit_system(KEY, spec))
+    real = rig.cluster.scale
+
+    async def refuse(*_: object, **__: object) -> str:
+        raise ports.Refused("at least 2", status=403)
+
+    rig.cluster.scale = refuse  # type: ignore[method-assign]  # a policy of the cluster
+    await rig.work()
+    assert condition(rig, "ConfigValid") == ("False", "ApplyRefused")
+    strategy = rig.cluster.body(DEPLOYMENT)["spec"]["strategy"]["type"]
+    assert strategy == "RollingUpdate"
+    rig.cluster.scale = real  # type: ignore[method-assign]  # and its end
+    await asyncio.sleep(2)
+    await rig.work()
+    assert rig.cluster.body(DEPLOYMENT)["spec"]["strategy"]["type"] == "Recreate"
+
+
+@virtual
+async def test_a_refused_deletion_is_told_in_an_event() -> None:
+    two = [builders.agent(), builders.agent("research")]
+    rig = await made(agents=two, workflow={"entry": "front"})
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise ports.Refused("protected", status=403)
+
+    rig.cluster.delete = refuse  # type: ignore[method-assign]  # a policy of the cluster
+    rig.seen(rig.cluster.edit_system(KEY, manifests.spec(agents=two[:1])))
+    await rig.work()
+    told = [event.message for _, _, event in rig.cluster.events if event.action == "Delete"]
+    assert any("was not deleted: protected" in message for message in told)

@@ -75,3 +75,21 @@ async def test_it_runs_every_ten_minutes_and_soon_after_a_restart_of_the_watch()
     await asyncio.sleep(5)
     assert cluster.reads == ["list systems"]
     task.cancel()
+
+
+@virtual
+async def test_a_cluster_that_was_restored_is_believed_though_its_versions_are_older() -> None:
+    cluster, store, sweep, _ = make()
+    body = cluster.add_system(KEY, manifests.spec())
+    await sweep.once()
+    lost = {**body, "spec": manifests.spec(paused=True)}
+    lost["metadata"] = {**body["metadata"], "generation": 2, "resourceVersion": "77"}
+    store.put(lost)
+    gone = {**lost, "metadata": {**lost["metadata"], "name": "gone"}}
+    store.put(gone)
+    restored = Sweep(cluster, store)
+    cluster.list_version = "100"
+    await restored.once()
+    cluster.list_version = "20"
+    await restored.once()
+    assert [store.version(key) for key in store] == [body["metadata"]["resourceVersion"]]
