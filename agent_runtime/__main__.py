@@ -24,7 +24,8 @@ from agent_runtime.problems import Invalid
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     # as process 1 of a container we would not even notice a SIGTERM that comes this early
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     options = _parser().parse_args(arguments)
     logs.set_up()
     # they double the size of every scrape

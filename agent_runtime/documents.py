@@ -39,7 +39,8 @@ def parse_yaml(text: str, *, path: str) -> Any:
         mark = getattr(exc, "problem_mark", None)
         line = f"see line {mark.line + 1}" if mark else "check its syntax"
         raise Invalid([Problem(path, "is not valid YAML", line)]) from exc
-    except ValueError as exc:  # such as a date with a 13th month
+    # a date with a 13th month; `!!bool x` and other tags that their value contradicts
+    except (ValueError, LookupError, AttributeError) as exc:
         raise Invalid([Problem(path, "holds a value that is none", "put it in quotes")]) from exc
 
 

@@ -9,6 +9,7 @@ import collections.abc
 import dataclasses
 import http
 import json
+import re
 import sys
 import uuid
 
@@ -18,14 +19,23 @@ from agentsystem_cli import cluster
 
 PATH = "/v1/chat/completions"
 DONE = "[DONE]"
+BROKE_OFF = "the answer broke off before its end; say it again"
+SESSION = re.compile(r"[A-Za-z0-9._~:-]{1,128}")
 # What the runtime answers when pods do not share sessions (docs/runtime.md).
 NOT_SHARED = "sessions_not_shared"
+
+
+def checked(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    """The session's id, if the runtime would take it."""
+    if text is not None and not SESSION.fullmatch(text):
+        raise click.BadParameter("use 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : -")
+    return text
 
 
 @click.command()
 @click.argument("name")
 @click.option("--agent", help="Agent to talk to (default: the entry).")
-@click.option("--session", help="Session to go on with (default: a new one).")
+@click.option("--session", callback=checked, help="Session to go on with (default: a new one).")
 @click.option("-m", "--message", help="Say one thing, print the answer, and end.")
 @cluster.options
 def chat(
@@ -104,12 +114,19 @@ def pieces_of(answer: cluster.Answer) -> collections.abc.Iterator[str]:
         event = line.removeprefix("data:").strip()
         if event == DONE:
             return
+        yield text_of(event)
+    raise cluster.CannotProceed(BROKE_OFF)
+
+
+def text_of(event: str) -> str:
+    """The text in one event; raises CannotProceed if it says that there will be no more."""
+    try:
         body = json.loads(event)
-        if "error" in body:
-            raise cluster.CannotProceed(f"the answer broke off: {cluster.message_of(event)}")
-        for choice in body.get("choices", ()):
-            yield choice.get("delta", {}).get("content") or ""
-    raise cluster.CannotProceed("the answer broke off before its end; say it again")
+        if "error" not in body:
+            return "".join(each["delta"].get("content") or "" for each in body["choices"])
+    except (ValueError, TypeError, LookupError, AttributeError) as exc:
+        raise cluster.CannotProceed(BROKE_OFF) from exc
+    raise cluster.CannotProceed(f"the answer broke off: {cluster.message_of(event)}")
 
 
 def explain(status: int, text: str, system: str) -> str:
@@ -126,10 +143,15 @@ def explain(status: int, text: str, system: str) -> str:
 
 def say(talk: Conversation, text: str) -> None:
     """Send a message and print the answer as it comes."""
-    for piece in talk.send(text):
-        click.echo(piece, nl=False)
-        sys.stdout.flush()
-    click.echo()
+    begun = False
+    try:
+        for piece in talk.send(text):
+            begun = True
+            click.echo(piece, nl=False)
+            sys.stdout.flush()
+    finally:
+        if begun:  # also what broke off ends its line, before somebody says why
+            click.echo()
 
 
 def spoken() -> collections.abc.Iterator[str]:

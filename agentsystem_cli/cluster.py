@@ -10,16 +10,20 @@ import dataclasses
 import functools
 import http
 import json
+import re
 import typing
 
 import click
 import urllib3
+import yaml
 from kubernetes import client, config
+from kubernetes.config import kube_config
 
 GROUP, VERSION, PLURAL = "agentsystem.dev", "v1alpha1", "agentsystems"
 CONNECT_S = 10.0
 # Between two bytes of an answer: a slow model thinks before the first one.
 READ_S = 120.0
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 Json = dict[str, typing.Any]
 Command = collections.abc.Callable[..., None]
 
@@ -37,27 +41,51 @@ class Cluster:
 
     def system(self, name: str) -> Json:
         """The AgentSystem of that name."""
+        require_name(name)
         return self._get(f"/namespaces/{self.namespace}/{PLURAL}/{name}", what=name)
 
     def systems(self, *, everywhere: bool) -> list[Json]:
         """All AgentSystems of the namespace, or of the cluster."""
         where = "" if everywhere else f"/namespaces/{self.namespace}"
-        items: list[Json] = self._get(f"{where}/{PLURAL}", what="")["items"]
+        items = self._get(f"{where}/{PLURAL}", what="").get("items")
+        if not isinstance(items, list):
+            raise self._no_apiserver()
         return items
 
     def open(self, service: str, path: str, body: Json, headers: dict[str, str]) -> Answer:
         """POST to a Service through the apiserver, which passes the answer on as it comes."""
+        require_name(service)
         to = f"/api/v1/namespaces/{self.namespace}/services/{service}:http/proxy{path}"
         sent = {"Content-Type": "application/json", **headers}
         return Answer(self._call("POST", to, json.dumps(body).encode(), sent))
 
     def _get(self, path: str, *, what: str) -> Json:
         response = self._call("GET", f"/apis/{GROUP}/{VERSION}{path}")
-        text = response.data.decode(errors="replace")
-        if response.status == http.HTTPStatus.OK:
-            found: Json = json.loads(text)
-            return found
-        raise CannotProceed(self._explain(response.status, text, what))
+        try:
+            text = response.data.decode(errors="replace")
+        except urllib3.exceptions.HTTPError as exc:
+            raise self._unreachable(exc) from exc
+        if response.status != http.HTTPStatus.OK:
+            raise CannotProceed(self._explain(response.status, text, what))
+        try:
+            found = json.loads(text)
+        except ValueError as exc:
+            raise self._no_apiserver() from exc
+        if not isinstance(found, dict) or not ("items" in found or "spec" in found):
+            raise self._no_apiserver()
+        return found
+
+    def _no_apiserver(self) -> CannotProceed:
+        return CannotProceed(
+            f"{self.api.configuration.host} does not answer as an apiserver does; "
+            "is this the right --kubeconfig and --context?"
+        )
+
+    def _unreachable(self, exc: Exception) -> CannotProceed:
+        return CannotProceed(
+            f"cannot reach the apiserver at {self.api.configuration.host}: {exc}; is the cluster "
+            "running, and is this the right --kubeconfig and --context?"
+        )
 
     def _explain(self, status: int, text: str, what: str) -> str:
         message = message_of(text)
@@ -88,10 +116,7 @@ class Cluster:
                 preload_content=False,
             )
         except urllib3.exceptions.HTTPError as exc:
-            raise CannotProceed(
-                f"cannot reach the apiserver at {settings.host}: {exc}; is the cluster running, "
-                "and is this the right --kubeconfig and --context?"
-            ) from exc
+            raise self._unreachable(exc) from exc
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +132,10 @@ class Answer:
 
     def text(self) -> str:
         """The whole body."""
-        return self.response.data.decode(errors="replace")
+        try:
+            return self.response.data.decode(errors="replace")
+        except urllib3.exceptions.HTTPError as exc:
+            raise CannotProceed(f"the answer broke off: {exc}") from exc
 
     def lines(self) -> collections.abc.Iterator[str]:
         """The body line by line, each as soon as it is complete."""
@@ -137,20 +165,37 @@ def message_of(text: str) -> str:
 
 def connect(kubeconfig: str | None, context: str | None, namespace: str | None) -> Cluster:
     """The cluster that kubectl would use with the same flags; nothing is sent yet."""
+    settings = client.Configuration()
     try:
-        settings = client.Configuration()
-        config.load_kube_config(  # type: ignore[no-untyped-call]  # the client is half typed
-            kubeconfig, context, settings, persist_config=False
-        )
-        contexts, active = config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
-            kubeconfig
-        )
+        chosen = load(kubeconfig or kube_config.KUBE_CONFIG_DEFAULT_LOCATION, context, settings)
+        inside = namespace or chosen["context"].get("namespace") or "default"
     except (config.ConfigException, OSError) as exc:
         raise CannotProceed(f"no usable kubeconfig: {exc}; name one with --kubeconfig") from exc
-    chosen = next((entry for entry in contexts if entry["name"] == context), active)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError) as exc:
+        # the client stumbles over a file of another shape; its text may quote a credential
+        raise CannotProceed(
+            "no usable kubeconfig: the file is none; name another with --kubeconfig"
+        ) from exc
     settings.retries = False
-    inside = namespace or chosen["context"].get("namespace") or "default"
+    require_name(inside)
     return Cluster(api=client.ApiClient(settings), namespace=inside)
+
+
+def load(paths: str, context: str | None, settings: client.Configuration) -> Json:
+    """Put the context of that name, or the current one, into the settings, and return it."""
+    merged = kube_config.KubeConfigMerger(paths)  # type: ignore[no-untyped-call]  # half typed
+    loader = kube_config.KubeConfigLoader(  # type: ignore[no-untyped-call]
+        merged.config, active_context=context, config_base_path=None
+    )
+    loader.load_and_set(settings)  # type: ignore[no-untyped-call]
+    chosen: Json = loader.current_context
+    return chosen
+
+
+def require_name(text: str) -> None:
+    """Raise CannotProceed for what can be the name of nothing, and would become part of a URL."""
+    if not NAME.fullmatch(text):
+        raise CannotProceed(f"{text!r} is no name; use lower-case letters, digits and dashes")
 
 
 def options(command: Command) -> Command:

@@ -97,7 +97,8 @@ def condition(system: cluster.Json, wanted: str) -> cluster.Json:
 
 def condition_row(each: cluster.Json) -> Row:
     """One condition as a row."""
-    return each["type"], each["status"], each["reason"], each.get("message", "")
+    message = " ".join(each.get("message", "").split())  # what a webhook says may have many lines
+    return each["type"], each["status"], each["reason"], message
 
 
 def agent_row(each: cluster.Json) -> Row:

@@ -106,10 +106,13 @@ class Slot:
             await asyncio.wait([self._watcher])
         await self._limit.__aexit__(kind, exc, trace)
 
-    def received(self, size: int) -> None:
-        """Account for the body, and begin to watch the client: nothing more comes from it."""
+    def hold(self, size: int) -> None:
+        """Account for a part of the body."""
         self._admission.hold(size)
-        self.body_bytes = size
+        self.body_bytes += size
+
+    def received(self) -> None:
+        """Begin to watch the client: its request is here, nothing more comes from it."""
         self._patience = self._loop.call_later(limits.DISCONNECT_PATIENCE_SECONDS, self._watch)
 
     def interrupt(self, reason: Interruption) -> None:

@@ -41,35 +41,34 @@ class Request:
         values = [value for key, value in self._headers if key == name]
         return b",".join(values).decode("latin-1") if values else None
 
-    async def body(self) -> bytes:
-        """Return the whole body; raise `ApiError` if it is too large or too slow."""
+    async def body(self, hold: Callable[[int], None]) -> bytes:
+        """Return the whole body; raise `ApiError` if it is too large or too slow.
+
+        `hold` is told of each part's size as it comes, and may refuse it.
+        """
         if int(self.header(b"content-length") or 0) > limits.MAX_BODY_BYTES:
             raise _too_large()
-        message = await self._next_part()
-        if not message.get("more_body"):
-            return self._checked(message["body"])
-        body = bytearray(message["body"])
         try:
             async with asyncio.timeout(limits.BODY_SECONDS):
-                while message.get("more_body"):
-                    message = await self._next_part()
-                    body += self._checked(message["body"])
-                    self._checked(body)
+                return await self._parts(hold)
         except TimeoutError as exc:
             raise ApiError(408, "the request's body did not arrive in time") from exc
-        return bytes(body)
 
-    async def _next_part(self) -> Message:
-        message = await self.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        return message
-
-    @staticmethod
-    def _checked(part: Any) -> bytes:
-        if len(part) > limits.MAX_BODY_BYTES:
-            raise _too_large()
-        return part  # type: ignore[no-any-return]  # bytes or bytearray, by ASGI
+    async def _parts(self, hold: Callable[[int], None]) -> bytes:
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            part = message["body"]
+            size += len(part)
+            if size > limits.MAX_BODY_BYTES:
+                raise _too_large()
+            hold(len(part))
+            parts.append(part)
+            more = message.get("more_body", False)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 class Reply:
@@ -79,13 +78,14 @@ class Reply:
         """`close` asks the client to open a new connection for its next request."""
         self._send = send
         self._common: Headers = [(b"connection", b"close")] if close else []
+        self._id: Headers = []
         self.status: int | None = None
         self.failed = False
         self.ended = False
 
     def identify(self, request_id: str) -> None:
-        """Give the reply an id that people can quote."""
-        self._common.append((b"x-request-id", request_id.encode()))
+        """Give the reply an id that people can quote, instead of the one it may have."""
+        self._id = [(b"x-request-id", request_id.encode())]
 
     async def body(self, status: int, body: bytes, headers: Headers) -> None:
         """Answer with a whole body."""
@@ -95,7 +95,7 @@ class Reply:
             {
                 "type": "http.response.start",
                 "status": status,
-                "headers": [*self._common, length, *headers],
+                "headers": [*self._common, *self._id, length, *headers],
             }
         )
         await self._send({"type": "http.response.body", "body": body})
@@ -111,7 +111,7 @@ class Reply:
     async def begin_stream(self) -> None:
         """Begin a stream of server-sent events."""
         self.status = 200
-        headers = [*self._common, *_STREAM]
+        headers = [*self._common, *self._id, *_STREAM]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def events(self, events: bytes) -> None:
@@ -142,4 +142,4 @@ def _header_value(text: str) -> bytes:
 
 def _too_large() -> ApiError:
     text = f"the request's body is larger than {limits.MAX_BODY_BYTES} bytes"
-    return ApiError(413, text, code="request_too_large", headers={"connection": "close"})
+    return ApiError(413, text, code="request_too_large")

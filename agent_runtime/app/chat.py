@@ -68,8 +68,8 @@ class ChatEndpoint:
                     raise errors.too_long() from None
 
     async def _answer(self, call: "_Call", slot: Slot) -> None:
-        body = await call.request.body()
-        slot.received(len(body))
+        body = await call.request.body(slot.hold)
+        slot.received()
         asked = chat_request.parse(body)
         found = self._directory.find(asked.model)
         match found:

@@ -35,6 +35,7 @@ def parse(body: bytes) -> ChatRequest:
         raise invalid("We could not parse the JSON body of your request.") from exc
     if not isinstance(document, dict):
         raise invalid("The request body must be a JSON object.")
+    _check_depth(document)
     if document.get("n") not in (None, 1):
         raise invalid("'n' must be 1.", param="n", code="unsupported_value")
     return ChatRequest(
@@ -44,6 +45,13 @@ def parse(body: bytes) -> ChatRequest:
         include_usage=_include_usage(document),
         options={key: value for key, value in document.items() if key not in _OURS},
     )
+
+
+def _check_depth(document: Json) -> None:
+    try:
+        orjson.dumps(document)  # reads four times as deep as it writes
+    except orjson.JSONEncodeError as exc:
+        raise invalid("The request body is nested too deeply.") from exc
 
 
 def _optional(document: Json, name: str, kind: type, wanted: str) -> Any:

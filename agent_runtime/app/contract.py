@@ -4,6 +4,7 @@ Contract v1.0, additive: config/contract/README.md has its rules and examples.
 """
 
 import re
+import urllib.parse
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -37,12 +38,32 @@ def _url(text: str) -> str:
         raise ValueError("is not an HTTP address; write http://HOST:PORT or https://HOST/PATH")
     if not text.isascii() or not text.isprintable() or " " in text or len(text) > 2048:
         raise ValueError("is not an HTTP address; use printable ASCII without blanks")
+    if not _can_be_asked(text):
+        raise ValueError(
+            "is not an address to ask; write http(s)://HOST[:PORT][/PATH] without user, query or #"
+        )
+    return text
+
+
+def _can_be_asked(url: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        has_port_or_none = parts.port != 0  # reading it raises if it is no port
+    except ValueError:
+        return False
+    plain = "@" not in parts.netloc and "?" not in url and "#" not in url
+    return bool(parts.hostname) and has_port_or_none and plain
+
+
+def _path(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("is not a path; use printable characters")
     return text
 
 
 Name = Annotated[str, AfterValidator(_name)]
 Url = Annotated[str, AfterValidator(_url)]
-FilePath = Annotated[str, Field(min_length=1, max_length=4096)]
+FilePath = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_path)]
 
 
 class AgentEntry(Strict):

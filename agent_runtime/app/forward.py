@@ -6,6 +6,7 @@ events, so that a break can still be told in a frame of its own.
 
 import asyncio
 import random
+import re
 
 import aiohttp
 import orjson
@@ -24,6 +25,7 @@ _TIMEOUT = aiohttp.ClientTimeout(
     connect=limits.FORWARD_CONNECT_SECONDS,
     sock_read=limits.FORWARD_SILENCE_SECONDS,
 )
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _EVENT_END = b"\n\n"
 
 
@@ -57,6 +59,8 @@ class Forwarder:
     ) -> None:
         try:
             async with await self._post(sibling, body, headers) as response:
+                if _REQUEST_ID.fullmatch(theirs := response.headers.get("x-request-id", "")):
+                    reply.identify(theirs)  # it is the completion's id as well
                 if response.content_type == "text/event-stream" and response.status == 200:
                     await _pass_stream(response, reply)
                 else:

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with the bounds it lacks: head size, head time, connections.
+"""uvicorn's HTTP protocol with the bounds it lacks: head size, head time, stalls, connections.
 
 Refusals at this level have OpenAI's shape too.
 """
@@ -27,6 +27,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_open = True
         self._head_timer: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._offered = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, or close it if there are too many."""
@@ -39,11 +42,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._disarm()
+        self._end_stall()
+        self._end_linger()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; a head that is not complete yet is on the clock."""
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
         if self._head_open and self._head_timer is None and self.parser is not None:
             self._arm()
 
@@ -67,10 +76,37 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stop the clock: the rest of the request has bounds of its own."""
         self._head_open = False
         self._disarm()
+        offers = any(name == b"upgrade" for name, _ in self.headers)
+        self._offered = offers and self.parser.should_upgrade()
+        if self._offered:
+            return  # the parser stops here; `_feed` goes on without the offer
         try:
             super().on_headers_complete()
         except (httptools.HttpParserInvalidURLError, UnicodeDecodeError) as exc:
             raise httptools.HttpParserError("invalid URL") from exc
+
+    def on_message_complete(self) -> None:
+        """Take in the end of a request, unless its head is to be read again."""
+        if not self._offered:
+            self._end_linger()
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request; what is left of this one is not waited for without end."""
+        super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body:
+            self._end_linger()
+            self._linger_timer = self.loop.call_later(limits.LINGER_SECONDS, self._too_slow)
+
+    def pause_writing(self) -> None:
+        """Stop writing, and see whether the client goes on reading."""
+        super().pause_writing()
+        self._watch_stall()
+
+    def resume_writing(self) -> None:
+        """Go on writing."""
+        self._end_stall()
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be parsed, and close."""
@@ -79,6 +115,26 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(ApiError(431, text, code="headers_too_large"))
         else:
             self._refuse(ApiError(400, "this is not a valid HTTP/1.1 request"))
+
+    def _feed(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as exc:
+                data = self._without_offer() + data[exc.args[0] :]
+            else:
+                return
+
+    def _without_offer(self) -> bytes:
+        # The parser gives up HTTP/1.1 after an offer to upgrade. A server may ignore the offer, and
+        # Java's client makes it with each request: the head is read again without it.
+        if not self._offered:
+            raise httptools.HttpParserError("CONNECT")
+        kept = [(name, value) for name, value in self.headers if name != b"upgrade"]
+        head = b"%b %b HTTP/1.1\r\n" % (self.parser.get_method(), self.url)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        return head + b"".join(b"%b: %b\r\n" % header for header in kept) + b"\r\n"
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
@@ -102,6 +158,26 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _watch_stall(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(limits.STALLED_SECONDS, self._stalled, unread)
+
+    def _end_stall(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def _stalled(self, unread: int) -> None:
+        if self.transport.get_write_buffer_size() < unread:  # slow, but reading
+            self._watch_stall()
+        else:
+            self.transport.abort()  # to close would wait for the client
+
+    def _end_linger(self) -> None:
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
+            self._linger_timer = None
 
     def _too_slow(self) -> None:
         if not self.transport.is_closing():

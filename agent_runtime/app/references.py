@@ -61,7 +61,7 @@ def _agents_know_their_route(document: dict[str, Any]) -> Iterator[Problem]:
 
 def _chains_know_their_providers(document: dict[str, Any]) -> Iterator[Problem]:
     providers = _names(document, "providers")
-    types = {p.get("name"): p.get("type") for _, p in _items(document, "providers")}
+    types = {str(p.get("name")): p.get("type") for _, p in _items(document, "providers")}
     for number, route in _items(document, "routes"):
         for place, link in _items(route, "chain"):
             path = f"routes[{number}].chain[{place}]"

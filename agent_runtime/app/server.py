@@ -167,3 +167,5 @@ def _signals() -> Iterator[_Stop]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+            # we are on our way out: whoever asks again must not break the closing of the store
+            signal.signal(number, signal.SIG_IGN)

@@ -5,6 +5,7 @@ belong to the request, and would pile up.
 """
 
 import asyncio
+import itertools
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from agent_runtime.memory.base import SessionStore
 
 SESSION_ID = re.compile(r"[A-Za-z0-9._~:-]{1,128}")  # no "/": it separates the parts of a key
 WAIT_FOR_TURN_SECONDS = 30.0  # for the turn before; a client that waits longer should retry
+_RESULTS = frozenset({"tool", "function"})  # of a call in the assistant's message before them
 _NOT_KEPT = frozenset({"system", "developer"})
 
 
@@ -36,9 +38,11 @@ class Session:
         self._key = key
 
     async def history(self) -> list[dict[str, Any]]:
-        """Return the messages of all earlier turns, oldest first."""
+        """Return the messages of the turns that are kept, oldest first."""
         turns = await self._store.load(self._key)
-        return [message for turn in turns for message in orjson.loads(turn)]
+        messages = [message for turn in turns for message in orjson.loads(turn)]
+        # the turn with the call may be forgotten, and a model refuses a result without its call
+        return list(itertools.dropwhile(lambda m: m.get("role") in _RESULTS, messages))
 
     async def keep(self, asked: Sequence[dict[str, Any]], answered: dict[str, Any]) -> None:
         """Store a turn; when this returns it may be acknowledged."""

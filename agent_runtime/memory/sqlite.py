@@ -146,6 +146,10 @@ class _File:
             self._roll_back()
             # the text names a condition ("disk is full"), never a value
             return [StoreUnavailable(f"session store {self._path}: {exc}")] * len(jobs)
+        except Exception as exc:  # noqa: BLE001  # without its thread the store would never answer
+            self._roll_back()
+            name = type(exc).__name__  # its text may be a value
+            return [StoreUnavailable(f"session store {self._path}: {name}")] * len(jobs)
         return results
 
     def open(self) -> None:

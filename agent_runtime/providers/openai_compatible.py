@@ -3,9 +3,11 @@
 Texts from the endpoint are passed on only when they explain a bad request to its sender.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 import aiohttp
@@ -18,6 +20,7 @@ from agent_runtime.providers.sse import EventTooLong, SseParser
 
 MAX_ANSWER_BYTES = 16 << 20  # far above any model's longest answer
 MAX_ERROR_BYTES = 65_536
+_STALE_SECONDS = 1.0  # by then a connection that the endpoint had closed before has told us
 _CONNECT_SECONDS = 10.0  # a reachable endpoint accepts at once; leaves time for the next one
 _DONE = b"[DONE]"
 # what reading a JSON value of an unexpected shape raises
@@ -111,19 +114,38 @@ class OpenAICompatible:
         if self._key:
             headers["authorization"] = f"Bearer {await self._key.value()}"
         try:
-            # no redirects: they would carry the key and the conversation elsewhere
-            async with self._http.post(
-                self._url, data=orjson.dumps(body), headers=headers, timeout=bounds,
-                allow_redirects=False,
-            ) as response:  # fmt: skip
+            async with await self._ask(orjson.dumps(body), headers, bounds) as response:
                 if response.status != 200:
                     raise await self._refusal(response)
                 yield response
+        except aiohttp.ConnectionTimeoutError as exc:
+            raise self._error(ErrorClass.CONNECT, "cannot be reached") from exc
         except TimeoutError as exc:
             text = f"did not answer within {self._endpoint.timeout_s:g} s"
             raise self._error(ErrorClass.TIMEOUT, text) from exc
         except (aiohttp.ClientError, OSError) as exc:
             raise self._error(ErrorClass.CONNECT, "cannot be reached") from exc
+
+    async def _ask(
+        self, body: bytes, headers: dict[str, str], bounds: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        """Return the response; ask once more if a kept connection turns out to be closed."""
+        asked_at = asyncio.get_running_loop().time()
+        try:
+            return await self._ask_once(body, headers, bounds)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
+            late = asyncio.get_running_loop().time() - asked_at > _STALE_SECONDS
+            if late or isinstance(exc, aiohttp.ClientConnectorError):
+                raise
+        return await self._ask_once(body, headers, bounds)
+
+    async def _ask_once(
+        self, body: bytes, headers: dict[str, str], bounds: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        # no redirects: they would carry the key and the conversation elsewhere
+        return await self._http.post(
+            self._url, data=body, headers=headers, timeout=bounds, allow_redirects=False
+        )
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> ProviderError:
         status = response.status
@@ -139,7 +161,12 @@ class OpenAICompatible:
     def _answer(self, prompt: Prompt, message: Json, choice: Json, usage: Any) -> Answer:
         text = tokens.text_of(message)
         counted = usage if isinstance(usage, dict) else tokens.estimate(prompt.messages, text)
-        return Answer(message, choice.get("finish_reason") or "stop", counted)
+        # a session keeps the message: without a role it would spoil every later turn
+        return Answer(
+            {"role": "assistant", "content": None, **message},
+            choice.get("finish_reason") or "stop",
+            counted,
+        )
 
     def _connect_s(self) -> float:
         return min(self._endpoint.timeout_s, _CONNECT_SECONDS)
@@ -174,17 +201,37 @@ class _Reading:
 
     def deltas(self, event: Any) -> list[Json]:  # a JSON edge
         """Return the deltas of one event, and remember its end and its usage."""
-        if "error" in event:
+        if event.get("error"):  # some write `"error": null` into good chunks
             raise _Refused
         if isinstance(usage := event.get("usage"), dict):
             self.usage = usage
         found = []
-        for choice in event["choices"]:
+        for choice in event.get("choices") or ():
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
             if delta := choice.get("delta"):
+                _check_delta(delta)
                 self.begun = True
                 found.append(delta)
         return found
+
+
+def _check_delta(delta: Any) -> None:  # a JSON edge
+    """Raise TypeError if what follows could not put the message together."""
+    _require(dict, delta)
+    _require((str, NoneType), delta.get("content"))
+    _require((list, NoneType), delta.get("tool_calls"))
+    for call in delta.get("tool_calls") or ():
+        _require(dict, call)
+        _require(int, call.get("index", 0))
+        _require((str, NoneType), call.get("id"))
+        _require((dict, NoneType), call.get("function"))
+        for text in ("name", "arguments"):
+            _require((str, NoneType), (call.get("function") or {}).get(text))
+
+
+def _require(kind: type | tuple[type, ...], value: object) -> None:
+    if not isinstance(value, kind):
+        raise TypeError
 
 
 class _Refused(Exception):

@@ -1,17 +1,22 @@
 """Bounds what matching one of a script's patterns can cost.
 
 Python's matcher backtracks: nested repetition is exponential, k repetitions in a row take n^(k+1)
-steps. So nesting is refused, k is at most 3, and callers cut the text they match.
+steps, and m choices (`a?`, `(a|b)`) in a row multiply that by the ways through them, such as 2^m.
+So nesting is refused, k is at most 3, ways are counted, and callers cut the text they match.
 """
 
 import re
 
 MAX_PATTERN = 200  # characters
 MAX_REPEATS = 3  # with 300 characters of text the worst case stays in seconds, not for ever
+# a repetition costs as much as 50 ways; both together may cost as much as 3 repetitions, twice
+_WAYS_OF_A_REPETITION = 50
+MAX_COST = 2 * _WAYS_OF_A_REPETITION**MAX_REPEATS
 MAX_MATCHED_TEXT = 300  # characters
 
 _PIECE = re.compile(
     r"(?P<atom>\\.|\[\^?\]?(?:\\.|[^\]\\])*\])"  # an escape or a character class: opaque
+    r"|(?P<hidden>\(\?(?:#|[aiLmsu-]*x))"  # comments, and the flag that allows them everywhere
     r"|(?P<open>\((?:\?(?:P<\w+>|P=|[:=!]|<[=!]|[aiLmsux-]+[:)]))?)"
     r"|(?P<close>\))"
     r"|(?P<repeat>[*+]|\{\d*,?\d*\})"
@@ -39,14 +44,29 @@ class _Scan:
     def __init__(self) -> None:
         self.repeats = 0
         self.nested = False
+        self.hides = False
         self._varies = [False]
+        self._ways = [(0, 1)]  # of each open group: of its ended branches together, of this one
         self._varying_group_ended_at = -1
 
     def open(self, piece: re.Match[str]) -> None:
         if not piece.group().endswith(")"):  # `(?i)` opens nothing
             self._varies.append(False)
+            self._ways.append((0, 1))
+
+    def ways(self) -> int:
+        """Return in how many ways the pattern can be walked through, repetition aside."""
+        ended, here = self._ways[-1]
+        return ended + here
+
+    def hidden(self, _piece: re.Match[str]) -> None:
+        self.hides = True
 
     def close(self, piece: re.Match[str]) -> None:
+        if len(self._ways) > 1:
+            inside = self.ways()
+            self._ways.pop()
+            self._multiply(inside)
         if len(self._varies) > 1 and self._varies.pop():
             self._varies[-1] = True
             self._varying_group_ended_at = piece.end()
@@ -60,6 +80,14 @@ class _Scan:
 
     def branch(self, piece: re.Match[str]) -> None:
         self._varies[-1] = True
+        if piece.group() == "?":
+            self._multiply(2)
+        else:
+            self._ways[-1] = (self.ways(), 1)
+
+    def _multiply(self, ways: int) -> None:
+        ended, here = self._ways[-1]
+        self._ways[-1] = (ended, here * ways)
 
     def atom(self, piece: re.Match[str]) -> None:
         """Escapes and classes match one way only."""
@@ -69,8 +97,12 @@ def _costly(pattern: str) -> str | None:
     scan = _Scan()
     for piece in _PIECE.finditer(pattern):
         getattr(scan, piece.lastgroup or "atom")(piece)
+    if scan.hides:
+        return "has a comment or the flag x; leave them out"
     if scan.nested:
         return "repeats a group that itself varies; flatten it, or split the rule"
     if scan.repeats > MAX_REPEATS:
         return f"has more than {MAX_REPEATS} repetitions; split it into several rules"
+    if scan.ways() * _WAYS_OF_A_REPETITION**scan.repeats > MAX_COST:
+        return "can match in too many ways (`a?`, `(a|b)`); split it into several rules"
     return None

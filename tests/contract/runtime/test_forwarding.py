@@ -71,6 +71,15 @@ def test_a_sibling_streams(api: OpenAI) -> None:
     assert last.usage is not None
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_request_s_id_is_the_completion_s_id_also_from_a_sibling(
+    entry: Process, *, stream: bool
+) -> None:
+    found = httpx.post(f"{entry.url}/v1/chat/completions", json=ASKED | {"stream": stream})
+    (request_id,) = found.headers.get_list("x-request-id")
+    assert f'"id":"{request_id}"' in found.text
+
+
 def test_the_session_goes_along(api: OpenAI) -> None:
     headers = {"X-Session-Id": "s-1"}
     for turn in (1, 2):

@@ -290,7 +290,7 @@ async def raw(served: Served, sent: bytes) -> bytes:
         (b"GET http:///%zz HTTP/1.1\r\nconnection: close\r\n\r\n", b"4"),
         (b"PUT /v1/chat/completions HTTP/1.0\r\n\r\n", b"405"),
         (b"GET /nowhere HTTP/1.0\r\n\r\n", b"404"),
-        (b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 3000000\r\n\r\n", b"413"),
+        (b"POST /v1/chat/completions HTTP/1.0\r\ncontent-length: 3000000\r\n\r\n", b"413"),
         (b"POST /v1/chat/completions HTTP/1.0\r\ncontent-length: 1\r\n\r\n{", b"400"),
     ],
 )  # fmt: skip

@@ -1,16 +1,24 @@
 """`agent-runtime serve` as a process: exit codes, drain, kill -9."""
 
+import contextlib
 import json
 import os
+import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
-from tests.contract.runtime.serving import REPOSITORY, config, process
+from tests.contract.runtime.serving import REPOSITORY, Process, config, free_port, process
 
 SLOW = "default: one two three four five\nlatency: {perTokenSeconds: 0.3}"
 ENDLESS = f"default: {'word ' * 500}\nlatency: {{perTokenSeconds: 0.1}}"
@@ -180,3 +188,68 @@ def test_the_runtime_needs_neither_operator_nor_kubernetes() -> None:
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     assert found.stdout == "[]\n"
+
+
+@contextlib.contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Keep everybody else from writing to a session store."""
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_everything_is_open_ends_it_without_complaint(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    store = tmp_path / "s.db"
+    document = config(sessions={"store": "SQLite", "path": str(store)})
+    (tmp_path / "c.json").write_text(json.dumps(document))
+    sqlite3.connect(store).close()
+    with locked(store):
+        starting = Process(tmp_path / "c.json", free_port())
+        try:
+            _wait_until(lambda: _has_open(starting, store))
+            starting.process.send_signal(number)
+            time.sleep(0.2)
+        finally:
+            watch = threading.Timer(20, starting.kill)
+            watch.start()
+    code = starting.process.wait(30)
+    watch.cancel()
+    log = starting.log()
+    assert (code, "Traceback" in log) == (0, False), log
+
+
+def test_another_signal_while_the_store_is_being_closed_changes_nothing(tmp_path: Path) -> None:
+    store = tmp_path / "s.db"
+    document = config(sessions={"store": "SQLite", "path": str(store)})
+    with process(document, tmp_path, AGENT_GRACE_SECONDS="0") as running:
+        url = f"{running.url}/v1/chat/completions"
+        headers = {"X-Session-Id": "s-1"}
+        with locked(store), ThreadPoolExecutor() as pool:
+            asked = pool.submit(httpx.post, url, json=ask("hello"), headers=headers, timeout=20)
+            _wait_until(lambda: httpx.get(f"{running.url}/health").is_success)
+            time.sleep(0.3)
+            running.terminate()
+            assert asked.result().status_code == 503
+            for _ in range(3):
+                time.sleep(0.2)
+                running.terminate()
+        assert running.process.wait(20) == 0
+
+
+def _has_open(running: Process, file: Path) -> bool:
+    folder = Path(f"/proc/{running.process.pid}/fd")
+    return any(os.path.realpath(entry) == str(file) for entry in folder.iterdir())
+
+
+def _wait_until(true: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never became true")

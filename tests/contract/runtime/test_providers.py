@@ -1,6 +1,7 @@
 """What every provider promises, and how an OpenAI-compatible endpoint's misbehaviour looks."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -271,3 +272,78 @@ async def test_an_endless_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
     assert found.error_class is ErrorClass.BAD_ANSWER
     found = await failure(events(chunk("x" * 50)), streaming=True)
     assert found.error_class is ErrorClass.SERVER_ERROR
+
+
+ODD_DELTAS: list[Any] = [
+    "text",
+    7,
+    {"content": 7},
+    {"tool_calls": 7},
+    {"tool_calls": ["f"]},
+    {"tool_calls": [{"index": []}]},
+    {"tool_calls": [{"index": "a"}]},
+    {"tool_calls": [{"id": {}}]},
+    {"tool_calls": [{"function": "f"}]},
+    {"tool_calls": [{"function": {"name": 7}}]},
+]
+
+
+@pytest.mark.parametrize("delta", ODD_DELTAS)
+async def test_a_delta_of_another_shape_is_no_chunk(delta: Any) -> None:
+    odd = {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    found = await failure(events(odd, chunk(None, "stop")), streaming=True)
+    assert found.error_class is ErrorClass.SERVER_ERROR
+
+
+async def test_an_error_of_null_is_no_error() -> None:
+    chunks = await stream(events(chunk("hi", error=None), chunk(None, "stop", error=None)))
+    assert [c.delta for c in chunks] == [{"content": "hi"}, {}]
+
+
+async def test_an_event_without_choices_is_left_out() -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}
+    chunks = await stream(events(chunk("hi"), chunk(None, "stop"), {"usage": usage}))
+    assert chunks == [Chunk({"content": "hi"}), Chunk({}, "stop", usage)]
+
+
+async def test_a_message_without_a_role_is_the_assistant_s() -> None:
+    found = await complete(answer(200, {"choices": [{"message": {"content": "hi"}}]}))
+    assert found.message == {"role": "assistant", "content": "hi"}
+
+
+async def test_a_kept_connection_that_the_endpoint_has_just_closed_costs_nobody_an_answer() -> None:
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"hello")
+        body = b'{"choices": [{"message": {"content": "hi"}}]}'
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        await reader.read(1)  # the second request arrives, and this is all it gets
+        writer.close()
+
+    listener = await asyncio.start_server(once, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with listener, remote(f"http://127.0.0.1:{port}") as provider:
+        for _ in range(3):
+            assert (await provider.complete(ASKED)).message["content"] == "hi"
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_an_endpoint_that_never_accepts_is_unreachable(
+    monkeypatch: pytest.MonkeyPatch, *, streaming: bool
+) -> None:
+    monkeypatch.setattr("agent_runtime.providers.openai_compatible._CONNECT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        port = full.getsockname()[1]
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(("127.0.0.1", port))
+        async with remote(f"http://127.0.0.1:{port}") as provider:
+            asked = anext(provider.stream(ASKED)) if streaming else provider.complete(ASKED)
+            with pytest.raises(ProviderError) as caught:
+                await asked
+        for each in waiting:
+            each.close()
+    assert (caught.value.error_class, "within" in caught.value.message) == (
+        ErrorClass.CONNECT,
+        False,
+    )

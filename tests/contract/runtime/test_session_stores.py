@@ -229,3 +229,20 @@ async def test_a_broken_disk_fails_every_turn_of_the_batch_and_heals(tmp_path: P
     await store.append("a", b"2")
     assert await store.load("a") == [b"2"]
     await store.close()
+
+
+async def test_an_unforeseen_fault_is_told_and_leaves_the_store_working(tmp_path: Path) -> None:
+    moments = iter([ZeroDivisionError("a secret")])
+
+    def clock() -> float:
+        if fault := next(moments, None):
+            raise fault
+        return 0.0
+
+    store = await open_store(tmp_path / "s.db", Retention(60, 10), clock=clock)
+    async with asyncio.timeout(10):
+        with pytest.raises(StoreUnavailable, match="ZeroDivisionError"):
+            await store.append("a", b"1")
+        await store.append("a", b"2")
+        assert await store.load("a") == [b"2"]
+        await store.close()

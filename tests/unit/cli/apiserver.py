@@ -26,6 +26,8 @@ class Reply:
     rest: bytes = b""
     """Sent once `gate` is open; with a gate the answer is chunked, as a streamed one is."""
     gate: threading.Event | None = None
+    missing: int = 0
+    """So many bytes are announced and never sent."""
 
 
 def stream(*pieces: str, done: bool = True) -> Reply:
@@ -97,9 +99,10 @@ def serving(folder: pathlib.Path) -> Iterator[Apiserver]:
         def reply(self, reply: Reply) -> None:
             self.send_response(reply.status)
             if reply.gate is None:
-                self.send_header("Content-Length", str(len(reply.body)))
+                self.send_header("Content-Length", str(len(reply.body) + reply.missing))
                 self.end_headers()
                 self.wfile.write(reply.body)
+                self.close_connection = bool(reply.missing)
                 return
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()

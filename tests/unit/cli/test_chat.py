@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from agentsystem_cli import chat, cluster
 from tests.unit.cli.apiserver import Apiserver, Reply, failure, stream
 from tests.unit.cli.conftest import Run
@@ -110,3 +112,31 @@ def test_a_missing_service_and_a_missing_right_are_explained(fake: Apiserver, ru
 
     assert "no Service 'promptx' here" in run("chat", "promptx", "-m", "x").stderr
     assert "services/proxy" in run("chat", "promptx", "-m", "x").stderr
+
+
+@pytest.mark.parametrize("body", [b"data: {no json\n\n", b"data: 7\n\n", b'data: {"choices": [7]}'])
+def test_what_is_no_stream_of_an_agent_is_explained(fake: Apiserver, run: Run, body: bytes) -> None:
+    fake.replies = [Reply(body=body)]
+
+    result = run("chat", "promptx", "-m", "one")
+
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert "broke off" in result.stderr
+
+
+def test_a_piece_that_came_before_the_break_keeps_its_own_line(fake: Apiserver, run: Run) -> None:
+    fake.replies = [stream("half", done=False)]
+
+    result = run("chat", "promptx", "-m", "one")
+
+    assert result.stdout == "half\n"
+
+
+@pytest.mark.parametrize("session", ["日本", "a\nb", "", "a b"])
+def test_a_session_that_cannot_be_one_is_refused_before_anything_is_sent(
+    fake: Apiserver, run: Run, session: str
+) -> None:
+    result = run("chat", "promptx", "-m", "one", "--session", session)
+
+    assert (result.exit_code, fake.chats) == (2, [])
+    assert "--session" in result.stderr

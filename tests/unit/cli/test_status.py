@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from agentsystem_cli import advice
 from agentsystem_operator.api.reasons import Reason
-from tests.unit.cli.apiserver import Apiserver
+from tests.unit.cli.apiserver import Apiserver, Reply
 from tests.unit.cli.conftest import Run
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -147,3 +148,61 @@ def test_advice_is_only_about_reasons_that_the_operator_gives() -> None:
 def test_a_runbook_that_advice_names_exists(step: str) -> None:
     for path in re.findall(r"docs/[\w/-]+\.md", step):
         assert (ROOT / path).is_file(), path
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "", "\x00", "clusters: 7"])
+def test_a_file_that_is_no_kubeconfig_is_explained(fake: Apiserver, run: Run, text: str) -> None:
+    fake.kubeconfig.write_text(text)
+
+    result = run("status")
+
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert "no usable kubeconfig" in result.stderr
+
+
+def test_a_context_can_be_named_where_none_is_current(fake: Apiserver, run: Run) -> None:
+    settings = json.loads(fake.kubeconfig.read_text())
+    del settings["current-context"]
+    fake.kubeconfig.write_text(json.dumps(settings))
+
+    assert "in namespace 'shop'" in run("status", "--context", "here").output
+
+
+@pytest.mark.parametrize("body", [b"<html>Log in</html>", b"[]", b'{"kind": "Other"}'])
+def test_a_server_that_is_no_apiserver_is_explained(
+    fake: Apiserver, run: Run, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    monkeypatch.setattr(fake, "answer_get", lambda _path: Reply(200, body))
+
+    for command in (["status"], ["status", "promptx"]):
+        result = run(*command)
+        assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+        assert "is this the right --kubeconfig" in result.stderr
+
+
+def test_an_answer_that_is_cut_off_is_explained(
+    fake: Apiserver, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake, "answer_get", lambda _path: Reply(200, b"{", missing=10))
+
+    result = run("status")
+
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert "cannot reach the apiserver" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "?x", "Promptx"])
+def test_what_can_be_no_name_is_told_so(fake: Apiserver, run: Run, name: str) -> None:
+    fake.systems["shop", "promptx"] = system(*GOOD)
+
+    for command in (["status", name], ["status", "promptx", "-n", name], ["chat", name, "-m", "x"]):
+        result = run(*command)
+        assert (result.exit_code, f"{name!r} is no name" in result.stderr) == (1, True)
+
+
+def test_a_message_of_several_lines_stays_in_its_row(fake: Apiserver, run: Run) -> None:
+    fake.systems["shop", "promptx"] = system(
+        condition("Ready", "False", "AgentsUnavailable", "refused:\n  quota\n  exceeded")
+    )
+
+    assert "AgentsUnavailable  refused: quota exceeded\n" in run("status", "promptx").output

@@ -216,3 +216,52 @@ def test_the_grace_period_comes_from_the_environment(text: str, want: float) -> 
 def test_a_bad_grace_period_is_named(text: str) -> None:
     with pytest.raises(Invalid, match="AGENT_GRACE_SECONDS"):
         Surroundings.of({"AGENT_GRACE_SECONDS": text})
+
+
+@pytest.mark.parametrize("name", [[], {}, ["canned"], 7])
+def test_a_name_of_any_shape_is_told_and_not_stumbled_over(name: Any) -> None:
+    with pytest.raises(Invalid) as caught:
+        config_file.parse(with_change("providers", 1, "name", value=name), LAPTOP)
+    assert "providers[1].name" in [problem.path for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("steps", "path"),
+    [
+        (("sessions", "path"), "sessions.path"),
+        (("providers", 0, "openAI", "apiKey", "file"), "providers[0].openAI.apiKey.file"),
+    ],
+)
+def test_a_path_that_no_file_can_have_is_named(steps: tuple[str | int, ...], path: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        config_file.parse(with_change(*steps, value="/data/\0"), LAPTOP)
+    assert [problem.path for problem in caught.value.problems] == [path]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:secret@models/v1",  # would meet our Authorization header
+        "http://models:99999/v1",
+        "http://models:port/v1",
+        "http://[::1/v1",
+        "http://:8000/v1",
+        "https://models/v1?api-version=1",
+        "https://models/v1#there",
+    ],
+)
+def test_an_address_that_cannot_be_asked_is_named_and_not_echoed(url: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        config_file.parse(with_change("providers", 0, "openAI", "baseURL", value=url), LAPTOP)
+    (problem,) = caught.value.problems
+    assert problem.path == "providers[0].openAI.baseURL"
+    assert "secret" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1]:8000/v1", "https://models/a@b:c/v1", "http://10.0.0.1"]
+)
+def test_an_address_with_an_unusual_host_or_path_is_good(url: str) -> None:
+    parsed = config_file.parse(with_change("providers", 0, "openAI", "baseURL", value=url), LAPTOP)
+    assert parsed.providers[0].open_ai is not None
+    assert parsed.providers[0].open_ai.base_url == url

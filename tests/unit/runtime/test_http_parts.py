@@ -127,7 +127,9 @@ def part(body: bytes, *, more: bool = False) -> Message:
 
 async def test_a_body_comes_in_parts() -> None:
     wire = Wire(part(b"a", more=True), part(b"b", more=True), part(b"c"))
-    assert await wire.request().body() == b"abc"
+    sizes: list[int] = []
+    assert await wire.request().body(sizes.append) == b"abc"
+    assert sizes == [1, 1, 1]
 
 
 async def test_a_body_is_bounded_whether_announced_or_not() -> None:
@@ -136,7 +138,7 @@ async def test_a_body_is_bounded_whether_announced_or_not() -> None:
     silent = Wire(part(too_much, more=True), part(too_much)).request()
     for request in (announced, silent):
         with pytest.raises(ApiError) as caught:
-            await request.body()
+            await request.body(lambda _size: None)
         assert caught.value.status == 413
 
 
@@ -154,10 +156,10 @@ async def test_the_memory_for_bodies_is_bounded_and_given_back() -> None:
     size = limits.MAX_BODY_BYTES_IN_FLIGHT
     for _ in range(2):
         async with admission.slot(wire.receive, Reply(wire.send, close=False)) as slot:
-            slot.received(size)
+            slot.hold(size)
             async with admission.slot(wire.receive, Reply(wire.send, close=False)) as other:
                 with pytest.raises(ApiError):
-                    other.received(1)
+                    other.hold(1)
 
 
 async def held(slot: Slot, event: Callable[[], None]) -> None:
@@ -173,7 +175,7 @@ async def test_a_request_whose_client_has_gone_is_ended(monkeypatch: pytest.Monk
     slot = admission.slot(wire.receive, Reply(wire.send, close=False))
     wire.closed.set()
     with pytest.raises(TimeoutError):
-        await held(slot, lambda: slot.received(1))
+        await held(slot, slot.received)
     assert slot.interruption is Interruption.CLIENT_GONE
 
 

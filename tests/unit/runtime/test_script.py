@@ -76,6 +76,8 @@ rules:
     "pattern",
     [r"my name is (?P<name>\w+)", r"(?i)order\s+#?(?P<id>\d+)", r"a|b", r"(?:cat|dog)s?", r"[(+*]+",
      r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}",
+     r"(?i)\b(hello|hi|hey)\b.*(mon|tues|wednes|thurs|fri)day", "|".join(["some", "word"] * 20),
+     r"\(?#\d", r"(?i)my favou?rite (?P<thing>\w+) is (?P<value>\w+)",
      r"\(\*+", r"(?P<a>x)\s*(?P=a)", "[]a]+", "[^]a]*"],
 )  # fmt: skip
 def test_ordinary_patterns_are_accepted(pattern: str) -> None:
@@ -85,9 +87,17 @@ def test_ordinary_patterns_are_accepted(pattern: str) -> None:
 @pytest.mark.parametrize(
     "pattern",
     [r"(a+)+", r"(a|aa)*", r"((a?))+", r"(?:x(?:a*)){2,}", "a*a*a*a*b", "a" * 201, "(",
-     "a{99999999999}"],
+     "a{99999999999}", "a?" * 60 + "b", "(a|a)" * 30 + "b", "(a??)" * 30, "((a|a)(a|a)){7}" * 3,
+     "(a|a)(a|a)a*a*a*b", "(?#[)(a+)+b(?#])", "(?x)a # [)\n(a+)+b #]", "(?ix:a) # [)\n(a+)+b #]"],
 )  # fmt: skip
 def test_patterns_that_could_take_for_ever_are_refused(pattern: str) -> None:
     complaint = pattern_cost.objection(pattern)
     assert complaint is not None
     assert "; " in complaint
+
+
+@pytest.mark.parametrize(
+    "text", ["default: !!int ''", "default: !!bool x", "default: !!timestamp x", "a: !!float ''"]
+)
+def test_a_value_that_contradicts_its_tag_is_a_mistake_in_the_file(text: str) -> None:
+    assert problems(text) == ["answers: holds a value that is none; put it in quotes"]

@@ -8,6 +8,8 @@ from agent_runtime.memory.base import MAX_SESSION_BYTES, Retention, newest
 from agent_runtime.memory.in_process import MemoryStore
 from agent_runtime.memory.sessions import SESSION_ID, SessionBusy, Sessions, session_key
 
+USER = {"role": "user", "content": "How much is 2 + 2?"}
+
 
 def sessions(*, wait_s: float = 30.0) -> Sessions:
     return Sessions(MemoryStore(Retention(60, 50)), "shop", "support", wait_s=wait_s)
@@ -93,3 +95,15 @@ def test_what_a_session_keeps_is_bounded_but_never_nothing() -> None:
     assert newest([half, half, half], max_turns=9) == [half, half]
     assert newest([b"1", huge], max_turns=9) == [huge]
     assert newest([], max_turns=9) == []
+
+
+async def test_a_history_never_begins_with_the_result_of_a_forgotten_tool_call() -> None:
+    opened = Sessions(MemoryStore(Retention(60, max_turns=1)), "shop", "support")
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    result = {"role": "tool", "tool_call_id": "c1", "content": "4"}
+    said = {"role": "assistant", "content": "It is 4."}
+    async with opened.turn("front", "s1") as session:
+        await session.keep([USER], {"role": "assistant", "content": None, "tool_calls": [call]})
+        assert [message["role"] for message in await session.history()] == ["user", "assistant"]
+        await session.keep([result, result], said)
+        assert await session.history() == [said]  # or the model would refuse every later turn
