@@ -30,7 +30,7 @@ def test_each_lock_is_current_and_clean(lock: types.ModuleType, role: str) -> No
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("--find-links /opt/wheels", "names an address, a path or an option"),
+        ("--find-links /srv/wheels", "names an address, a path or an option"),
         ("--index-url https://pypi.example.com/simple", "names an address"),
         ("thing @ https://example.com/thing.whl", "names an address"),
         ("./local", "names an address"),
