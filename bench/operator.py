@@ -54,12 +54,12 @@ def run(options: argparse.Namespace) -> None:
         )
         writes = [len(audit.writes(options.cluster, user=USER, namespace=ns)) for ns, _ in created]
         children = [count_children(kube, ns) for ns, _ in created]
+        memory = [rss_mb(kube, pod) for pod in kube.list("Pod", OPERATOR_NS)]
         print(f"at rest; counting for {options.rest} s", flush=True)
         time.sleep(options.rest)
         at_rest = audit.restless(options.cluster, user=USER, for_s=options.rest)
         for kind, count in collections.Counter(f"{r.verb} {r.resource}" for r in at_rest).items():
             print(f"  at rest: {count} x {kind}")
-        memory = [rss_mb(kube, pod) for pod in kube.list("Pod", OPERATOR_NS)]
     floor = f"{report.row('', '', children).median:g} by one apply per child"
     rows = (
         report.row("mutating requests, create to Ready", "1", writes, compared_with=floor),

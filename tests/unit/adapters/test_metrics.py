@@ -36,6 +36,12 @@ def test_the_list_of_metrics_and_labels_is_closed() -> None:
         "agentsystem_reconcile_seconds": ["result"],
         "agentsystem_systems": ["condition", "status"],
         "agentsystem_watch_age_seconds": ["kind"],
+        "process_cpu_seconds": [],
+        "process_max_fds": [],
+        "process_open_fds": [],
+        "process_resident_memory_bytes": [],
+        "process_start_time_seconds": [],
+        "process_virtual_memory_bytes": [],
     }
 
 
