@@ -52,9 +52,9 @@ class Kube:
         self._kubectl = kubectl
         config = yaml.safe_load(Path(kubeconfig).read_text())
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        context = ssl.create_default_context(cadata=_pem(cluster, "certificate-authority"))
+        context = ssl.create_default_context(cadata=pem(cluster, "certificate-authority"))
         with tempfile.NamedTemporaryFile("w", suffix=".pem") as chain:
-            chain.write(_pem(user, "client-certificate") + "\n" + _pem(user, "client-key"))
+            chain.write(pem(user, "client-certificate") + "\n" + pem(user, "client-key"))
             chain.flush()
             context.load_cert_chain(chain.name)
         self.http = httpx.Client(base_url=cluster["server"], verify=context, timeout=30)
@@ -171,7 +171,8 @@ def _good(answer: httpx.Response) -> Object:
     return body
 
 
-def _pem(entry: Mapping[str, str], name: str) -> str:
+def pem(entry: Mapping[str, str], name: str) -> str:
+    """Return a certificate or key of a kubeconfig entry, inline or from its file."""
     if inline := entry.get(f"{name}-data"):
         return base64.b64decode(inline).decode()
     return Path(entry[name]).read_text()
