@@ -23,9 +23,9 @@ class Notes:
     """Objects that were not what the cache said: read before the next judgement."""
     acted: int = 0
     """Passes in a row that wrote something."""
-    status: Mapping[str, object] | None = None
+    status_hash: str = ""
     status_version: str = ""
-    """The status that we wrote last, and the version of the object that this made."""
+    """Hash of the status that we wrote last, and the version of the object that this made."""
     conditions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def forget_refusals(self) -> None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from agentsystem_operator import ports
-from agentsystem_operator.model import observed
+from agentsystem_operator.model import hashing, observed
 from agentsystem_operator.model.evaluation import Evaluation, Reads
 from agentsystem_operator.model.observed import Observed, Remembered
 from agentsystem_operator.model.references import Ref, SystemKey
@@ -213,26 +213,27 @@ class Reconciler:
         self, system: System, version: str, notes: Notes, evaluation: Evaluation
     ) -> bool:
         """Write status and Events; False when the system has changed under us."""
-        if evaluation.status is not None:
-            # Stored differently (pruned, defaulted), a status would look outdated for ever;
-            # writing it again would change nothing and wake us again.
-            written = notes.status == evaluation.status and notes.status_version == version
-            if not written and not await self._write_status(
-                system, version, notes, evaluation.status
-            ):
-                return False
+        if evaluation.status is not None and not await self._write_status(
+            system, version, notes, evaluation.status
+        ):
+            return False
         await self._announcer.announce(system, evaluation.events)
         return True
 
     async def _write_status(
         self, system: System, version: str, notes: Notes, status: Mapping[str, object]
     ) -> bool:
+        digest = hashing.of(status)
+        if (notes.status_hash, notes.status_version) == (digest, version):
+            # Stored differently (pruned, defaulted), a status would look outdated for ever;
+            # writing it again would change nothing and wake us again.
+            return True
         try:
             new = await self._.cluster.write_status(system.key, version=version, status=status)
         except (ports.ConflictLost, ports.Gone):
             await self.refresh(system.key, uid=system.uid)
             return False
-        notes.status, notes.status_version = status, new
+        notes.status_hash, notes.status_version = digest, new
         self._.store.status_written(system.key, uid=system.uid, status=status, version=new)
         return True
 

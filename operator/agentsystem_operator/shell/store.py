@@ -117,4 +117,5 @@ def _pack(body: Mapping[str, Any]) -> Packed:
 
 
 def _packed_json(value: Any) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    # A copy: what orjson returns keeps the kilobytes that it was written into.
+    return bytes(memoryview(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)))
