@@ -77,6 +77,11 @@ def parser() -> argparse.ArgumentParser:
     each = add("up", _up, "start the cluster and wait until it is ready; fine if it runs")
     each.add_argument("--nodes", type=int, help="nodes; 0 is an apiserver only (default: 2)")
     each.add_argument("--port", type=int, help="loopback port (default: from the name)")
+    each.add_argument(
+        "--network-policies",
+        action=argparse.BooleanOptionalAction,
+        help="enforce NetworkPolicies (default), or only store them",
+    )
     add("down", _down, "end the cluster and remove everything that it stored")
     add("stop", _stop, "end the cluster's processes and keep what it stored; 'up' resumes")
     add("status", _status, "say what runs")
@@ -99,7 +104,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _up(cluster: layout.Cluster, chosen: argparse.Namespace) -> None:
-    lifecycle.up(cluster, chosen.nodes, chosen.port, say)
+    wanted = lifecycle.Wanted(chosen.nodes, chosen.port, chosen.network_policies)
+    lifecycle.up(cluster, wanted, say)
     say(f"cluster '{cluster.name}' is ready: export KUBECONFIG={cluster.kubeconfig}")
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from devcluster import (
     build,
@@ -25,7 +26,16 @@ DOWN_LOCK_LIMIT_S = 30.0
 Say = Callable[[str], None]
 
 
-def up(cluster: layout.Cluster, nodes: int | None, port: int | None, say: Say) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """What the user asked of `up`; None is "as it was, or the default"."""
+
+    nodes: int | None = None
+    port: int | None = None
+    network_policies: bool | None = None
+
+
+def up(cluster: layout.Cluster, wanted: Wanted, say: Say) -> None:
     """Bring the cluster up, or make sure that it is; return when it is ready for use.
 
     An interrupt or failure ends what this call started; a cluster that ran before goes on, and
@@ -34,7 +44,7 @@ def up(cluster: layout.Cluster, nodes: int | None, port: int | None, say: Say) -
     with locks.locked(cluster.lock, "up", LOCK_LIMIT_S):
         existed, running = cluster.settings.exists(), launch.alive(cluster)
         try:
-            _up(cluster, nodes, port, say)
+            _up(cluster, wanted, say)
         except BaseException as exc:
             if not running:
                 _undo(cluster, existed=existed, exc=exc, say=say)
@@ -51,17 +61,14 @@ def _undo(cluster: layout.Cluster, *, existed: bool, exc: BaseException, say: Sa
             shutil.rmtree(cluster.state, ignore_errors=True)
 
 
-def _up(cluster: layout.Cluster, nodes: int | None, port: int | None, say: Say) -> None:
+def _up(cluster: layout.Cluster, wanted: Wanted, say: Say) -> None:
     before = settings.read(cluster)
     if not launch.alive(cluster):
-        settings.write(cluster, _choose(cluster, before, nodes, port, say))
+        settings.write(cluster, _choose(cluster, before, wanted, say))
         cgroups.remove(cluster.cgroup)
         launch.start(cluster)
-    elif before is not None and nodes not in (None, before.nodes):
-        raise DevClusterError(
-            f"cluster '{cluster.name}' runs with {before.nodes} nodes, not {nodes}: "
-            f"take it down first, or leave --nodes out"
-        )
+    elif before is not None:
+        _refuse_change(cluster, before, wanted)
     try:
         control.ask(cluster.socket, {"do": "wait"}, say=say)
     except control.NotListening as exc:
@@ -71,23 +78,42 @@ def _up(cluster: layout.Cluster, nodes: int | None, port: int | None, say: Say) 
         write_kubeconfig(cluster, current.port)
 
 
+def _refuse_change(cluster: layout.Cluster, before: settings.Settings, wanted: Wanted) -> None:
+    if wanted.nodes not in (None, before.nodes):
+        raise DevClusterError(
+            f"cluster '{cluster.name}' runs with {before.nodes} nodes, not {wanted.nodes}: "
+            f"take it down first, or leave --nodes out"
+        )
+    if wanted.network_policies not in (None, before.network_policies):
+        does = "enforces" if before.network_policies else "does not enforce"
+        raise DevClusterError(
+            f"cluster '{cluster.name}' runs and {does} NetworkPolicies: "
+            f"stop it first, or leave --network-policies and --no-network-policies out"
+        )
+
+
 def _choose(
-    cluster: layout.Cluster,
-    before: settings.Settings | None,
-    nodes: int | None,
-    port: int | None,
-    say: Say,
+    cluster: layout.Cluster, before: settings.Settings | None, wanted: Wanted, say: Say
 ) -> settings.Settings:
-    count = nodes if nodes is not None else before.nodes if before else 2
+    count = wanted.nodes if wanted.nodes is not None else before.nodes if before else 2
     layout.nodes(count)
     host.check(count)
     host.install_packages(count, say)
     host.check_network(count)
     build.build(say)
-    number = port or (before.port if before else launch.free_port(cluster.name))
+    number = wanted.port or (before.port if before else launch.free_port(cluster.name))
     launch.listen(number).close()
     binaries = settings.binaries(build.directories())
-    return settings.Settings(count, number, binaries, egress=count > 0 and way_out(say))
+    enforced = wanted.network_policies
+    return settings.Settings(
+        count,
+        number,
+        binaries,
+        egress=count > 0 and way_out(say),
+        network_policies=(before is None or before.network_policies)
+        if enforced is None
+        else enforced,
+    )
 
 
 def way_out(say: Say) -> bool:

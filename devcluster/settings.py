@@ -10,12 +10,14 @@ from devcluster.errors import DevClusterError
 
 @dataclass(frozen=True)
 class Settings:
-    """Number of nodes, loopback port on the host, where each Go module's programs are, way out."""
+    """Number of nodes, loopback port on the host, where each Go module's programs are, way out,
+    whether NetworkPolicies are enforced."""
 
     nodes: int
     port: int
     binaries: dict[str, str]
     egress: bool = False
+    network_policies: bool = True
 
 
 def write(cluster: layout.Cluster, settings: Settings) -> None:
@@ -30,8 +32,13 @@ def read(cluster: layout.Cluster) -> Settings | None:
     try:
         raw = json.loads(cluster.settings.read_text())
         numbers = int(raw["nodes"]), int(raw["port"])
-        # a cluster of an earlier version has no way out
-        return Settings(*numbers, dict(raw["binaries"]), bool(raw.get("egress", False)))
+        return Settings(
+            *numbers,
+            dict(raw["binaries"]),
+            # a cluster of an earlier version has no way out
+            egress=bool(raw.get("egress", False)),
+            network_policies=bool(raw.get("network_policies", True)),
+        )
     except FileNotFoundError:
         return None
     except (KeyError, TypeError, ValueError) as exc:
