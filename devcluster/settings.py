@@ -10,8 +10,7 @@ from devcluster.errors import DevClusterError
 
 @dataclass(frozen=True)
 class Settings:
-    """Number of nodes, loopback port on the host, where each Go module's programs are, way out,
-    whether NetworkPolicies are enforced."""
+    """Nodes, loopback port, each Go module's programs, way out, enforced NetworkPolicies."""
 
     nodes: int
     port: int
