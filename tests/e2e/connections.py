@@ -20,27 +20,31 @@ PATIENCE_S = 3
 
 _TRY = f"""
 import socket, sys
-host, port = sys.argv[1], int(sys.argv[2])
-address = socket.gethostbyname(host)
-try:
-    socket.create_connection((address, port), timeout={PATIENCE_S}).close()
-    print("connected")
-except TimeoutError:
-    print("silence")
+from concurrent.futures import ThreadPoolExecutor
+def attempt(target):
+    host, port = target.split(":")
+    address = socket.gethostbyname(host)
+    try:
+        socket.create_connection((address, int(port)), timeout={PATIENCE_S}).close()
+    except TimeoutError:
+        return "silence"
+    return "connected"
+with ThreadPoolExecutor() as pool:
+    print(*pool.map(attempt, sys.argv[1:]))
 """
 CONNECTED, SILENCE = "connected", "silence"
 
 
-def attempt(kube: Kube, ns: str, pod: str, host: str, port: int) -> str:
-    """Try to connect from inside a pod: CONNECTED, or SILENCE as a policy makes it.
+def attempt(kube: Kube, ns: str, pod: str, *targets: str) -> list[str]:
+    """Try to connect from inside a pod to each `host:port`: CONNECTED, or SILENCE of a policy.
 
     Whatever else goes wrong (an unknown name, a refusal) fails the test with its own words.
     """
-    said = kube.kubectl("exec", "-n", ns, pod, "--", "python3", "-c", _TRY, host, str(port))
-    words = said.strip().splitlines()
-    assert words, f"{ns}/{pod} -> {host}:{port}: nothing said"
-    assert words[-1] in {CONNECTED, SILENCE}, f"{ns}/{pod} -> {host}:{port}: {said}"
-    return words[-1]
+    said = kube.kubectl("exec", "-n", ns, pod, "--", "python3", "-c", _TRY, *targets)
+    words = said.strip().splitlines()[-1].split()
+    assert set(words) <= {CONNECTED, SILENCE}, f"{ns}/{pod} -> {targets}: {said}"
+    assert len(words) == len(targets), said
+    return words
 
 
 def idle(ns: str, name: str) -> dict[str, Any]:
