@@ -40,7 +40,14 @@ class Module:
 
 MODULES = (
     Module(
-        "tools", "tools", (("devcluster-tools", "."), ("pause", "./pause"), ("probe", "./probe"))
+        "tools",
+        "tools",
+        (
+            ("devcluster-tools", "."),
+            ("isolate", "./isolate"),
+            ("pause", "./pause"),
+            ("probe", "./probe"),
+        ),
     ),
     Module("etcd", "etcd", (("etcd", "."),)),
     Module(
@@ -84,7 +91,7 @@ def _inputs(root: Path) -> list[Path]:
         # A directory with a go.mod is another module; the rest are packages of this one.
         if child.is_dir() and not (child / "go.mod").exists():
             found += child.glob("*.go")
-    return [path for path in found if path.exists()]
+    return [path for path in found if path.exists() and not path.name.endswith("_test.go")]
 
 
 def missing(cache: Path | None = None) -> tuple[Module, ...]:

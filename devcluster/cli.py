@@ -85,6 +85,11 @@ def parser() -> argparse.ArgumentParser:
         "0 is upstream's own (default)",
     )
     each.add_argument("--port", type=int, help="loopback port (default: from the name)")
+    each.add_argument(
+        "--network-policies",
+        action=argparse.BooleanOptionalAction,
+        help="enforce NetworkPolicies (default), or only store them",
+    )
     add("down", _down, "end the cluster and remove everything that it stored")
     add("stop", _stop, "end the cluster's processes and keep what it stored; 'up' resumes")
     add("status", _status, "say what runs")
@@ -107,7 +112,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _up(cluster: layout.Cluster, chosen: argparse.Namespace) -> None:
-    asked = lifecycle.Asked(chosen.nodes, chosen.port, chosen.fake_nodes, chosen.controller_qps)
+    asked = lifecycle.Asked(
+        nodes=chosen.nodes,
+        port=chosen.port,
+        fake_nodes=chosen.fake_nodes,
+        controller_qps=chosen.controller_qps,
+        network_policies=chosen.network_policies,
+    )
     lifecycle.up(cluster, asked, say)
     say(f"cluster '{cluster.name}' is ready: export KUBECONFIG={cluster.kubeconfig}")
 

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from devcluster import (
     build,
@@ -24,6 +25,7 @@ LOCK_LIMIT_S = 30 * 60.0
 DOWN_LOCK_LIMIT_S = 30.0
 
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Asked:
     port: int | None = None
     fake_nodes: int | None = None
     controller_qps: int | None = None
+    network_policies: bool | None = None
 
 
 def up(cluster: layout.Cluster, asked: Asked, say: Say) -> None:
@@ -88,6 +91,12 @@ def _compare(cluster: layout.Cluster, runs: settings.Settings, asked: Asked) -> 
                 f"cluster '{cluster.name}' runs with --{flag} {has}, not {wanted}: "
                 f"stop it first, or leave --{flag} out"
             )
+    if asked.network_policies not in (None, runs.network_policies):
+        does = "enforces" if runs.network_policies else "does not enforce"
+        raise DevClusterError(
+            f"cluster '{cluster.name}' runs and {does} NetworkPolicies: "
+            f"stop it first, or leave --network-policies and --no-network-policies out"
+        )
 
 
 def _choose(
@@ -96,7 +105,6 @@ def _choose(
     stored = before or settings.Settings(nodes=2, port=0, binaries={})
     count = _first(asked.nodes, stored.nodes)
     fakes = _first(asked.fake_nodes, stored.fake_nodes)
-    qps = _first(asked.controller_qps, stored.controller_qps)
     layout.nodes(count)
     layout.fake_nodes(fakes)
     host.check(count)
@@ -111,11 +119,12 @@ def _choose(
         settings.binaries(build.directories()),
         egress=count > 0 and way_out(say),
         fake_nodes=fakes,
-        controller_qps=qps,
+        controller_qps=_first(asked.controller_qps, stored.controller_qps),
+        network_policies=_first(asked.network_policies, stored.network_policies),
     )
 
 
-def _first(asked: int | None, stored: int) -> int:
+def _first(asked: T | None, stored: T) -> T:
     return stored if asked is None else asked
 
 

@@ -41,11 +41,14 @@ class Machine:
         cluster: layout.Cluster,
         others: tuple[layout.Node, ...],
         say: Callable[[str], None],
+        *,
+        isolated: bool,
     ) -> None:
         self.node = node
         self._cluster = cluster
         self._others = others
         self._say = say
+        self._isolated = isolated  # whether NetworkPolicies are enforced
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -64,7 +67,7 @@ class Machine:
         """Start the node unless it runs; its kubelet reports Ready some seconds later."""
         if self.running:
             return
-        write_files(self.node, self._cluster)
+        write_files(self.node, self._cluster, isolated=self._isolated)
         cgroups.create(f"{self._cluster.cgroup}/{self.node.name}")
         home = node_config.state(self.node)
         log = layout.INSIDE_STATE / "logs" / f"{self.node.name}.log"
@@ -132,7 +135,7 @@ class Machine:
                 return
 
 
-def write_files(node: layout.Node, cluster: layout.Cluster) -> None:
+def write_files(node: layout.Node, cluster: layout.Cluster, *, isolated: bool) -> None:
     """Write the node's configuration files anew; what it stores beside them stays."""
     home = node_config.state(node)
     for part in ("cni", "kubelet", "pod-logs", "volume-plugins", "containerd"):
@@ -140,10 +143,10 @@ def write_files(node: layout.Node, cluster: layout.Cluster) -> None:
     proxy = control_plane.kube_proxy_config(node.name, control_plane.CONFIGS / "kube-proxy")
     files = {
         "containerd.toml": node_config.containerd(node),
-        "cni/10-pods.conflist": node_config.cni(node),
+        "cni/10-pods.conflist": node_config.cni(node, isolated=isolated),
         "kubelet.json": node_config.kubelet(node, cluster.cgroup),
         "kube-proxy.json": proxy,
-        "processes.json": json.dumps(node_config.processes(node), indent=1),
+        "processes.json": json.dumps(node_config.processes(node, isolated=isolated), indent=1),
     }
     for name, text in files.items():
         (home / name).write_text(text)

@@ -40,10 +40,11 @@ var programs = map[string]func(){
 	"metrics-server": func() {
 		serve(metrics.NewMetricsServerCommand(genericapiserver.SetupSignalHandler()))
 	},
-	"kubectl":     runKubectl,
-	"coredns":     runCoreDNS,
-	"kwok":        runKwok,
-	"provisioner": func() { serve(newProvisionerCommand()) },
+	"kubectl":          runKubectl,
+	"coredns":          runCoreDNS,
+	"kwok":             runKwok,
+	"provisioner":      func() { serve(newProvisionerCommand()) },
+	"network-policies": func() { serve(newEnforcerCommand()) },
 }
 
 func serve(command *cobra.Command) { os.Exit(cli.Run(command)) }

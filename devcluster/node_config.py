@@ -12,6 +12,8 @@ from devcluster import control_plane, layout
 RUN = layout.INSIDE / "node"  # a tmpfs of the node's own
 SOCKET = RUN / "containerd.sock"
 CNI_BIN = "/usr/lib/cni"
+OWN_CNI_BIN = layout.INSIDE_BIN / "tools"
+POLICIES = RUN / "network-policies"  # where the CNI plugin and the enforcer meet
 PAUSE_IMAGE = "localhost/devcluster-pause:1"
 
 
@@ -20,8 +22,30 @@ def state(node: layout.Node) -> Path:
     return layout.INSIDE_STATE / "nodes" / node.name
 
 
-def processes(node: layout.Node) -> list[dict[str, object]]:
+def processes(node: layout.Node, *, isolated: bool) -> list[dict[str, object]]:
     """Return the node's programs, as its PID 1 reads them."""
+    return [*_programs(node), *([_enforcer(node)] if isolated else [])]
+
+
+def _enforcer(node: layout.Node) -> dict[str, object]:
+    """Return what enforces NetworkPolicies in the node's network namespace."""
+    return {
+        "name": "network-policies",
+        "command": [
+            str(control_plane.KUBE),
+            "network-policies",
+            f"--kubeconfig={control_plane.CONFIGS / 'network-policies'}",
+            f"--node={node.name}",
+            f"--directory={POLICIES}",
+            # policies never stop what a pod's own machine sends, and all share one with the
+            # control plane: `kubectl proxy` and `get --raw` reach pods as on a single node
+            f"--always-from={layout.GATEWAY}",
+        ],
+        "log": str(layout.INSIDE_STATE / "logs" / f"{node.name}-network-policies.log"),
+    }
+
+
+def _programs(node: layout.Node) -> list[dict[str, object]]:
     home = state(node)
     logs = layout.INSIDE_STATE / "logs"
     kube = str(control_plane.KUBE)
@@ -75,7 +99,7 @@ sandbox = "{PAUSE_IMAGE}"
 # unprivileged machines refuse scores below the parent's
 restrict_oom_score_adj = true
 [plugins."io.containerd.cri.v1.runtime".cni]
-bin_dirs = ["{CNI_BIN}"]
+bin_dirs = ["{CNI_BIN}", "{OWN_CNI_BIN}"]
 conf_dir = "{home / "cni"}"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
@@ -88,12 +112,14 @@ path = "{RUN / "opt"}"
 """
 
 
-def cni(node: layout.Node) -> str:
+def cni(node: layout.Node, *, isolated: bool) -> str:
     """Return the pod network: one routed veth per pod.
 
     A bridge would hide traffic between pods of one node from the Service rules unless a kernel
     module is loaded; routed pairs need none. Leases live on the tmpfs and end with the node.
+    The plugin that waits for the enforcer comes last: the address is known then.
     """
+    isolate = [{"type": "isolate", "directory": str(POLICIES)}] if isolated else []
     return json.dumps(
         {
             "cniVersion": "1.0.0",
@@ -109,6 +135,7 @@ def cni(node: layout.Node) -> str:
                         "routes": [{"dst": "0.0.0.0/0"}],
                     },
                 },
+                *isolate,
             ],
         },
         indent=1,

@@ -32,6 +32,7 @@ def addons() -> list[Manifest]:
         *grant("coredns", _COREDNS),
         *grant("metrics-server", _METRICS_SERVER),
         *grant("provisioner", _PROVISIONER),
+        *grant("network-policies", _NETWORK_POLICIES),
         _binding("metrics-server-delegator", "system:auth-delegator", "metrics-server"),
         _authentication_reader(),
         _aggregated_reader(),
@@ -56,6 +57,11 @@ _PROVISIONER: list[Manifest] = [
     },
     {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": _WATCH},
     {"apiGroups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["get"]},
+]
+
+_NETWORK_POLICIES: list[Manifest] = [
+    {"apiGroups": [""], "resources": ["pods", "namespaces"], "verbs": _WATCH},
+    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": _WATCH},
 ]
 
 

@@ -25,6 +25,7 @@ CLIENTS = {
     "metrics-server": ("system:devcluster:metrics-server", []),
     "provisioner": ("system:devcluster:provisioner", []),
     "kwok": ("system:devcluster:kwok", []),
+    "network-policies": ("system:devcluster:network-policies", []),
     "supervisor": ("devcluster-supervisor", [ADMINS]),
     # the apiserver's own identity towards kubelets
     "apiserver-kubelet-client": ("kube-apiserver-kubelet-client", [ADMINS]),

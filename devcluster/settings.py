@@ -10,7 +10,7 @@ from devcluster.errors import DevClusterError
 
 @dataclass(frozen=True)
 class Settings:
-    """Number of nodes, loopback port on the host, where each Go module's programs are, way out.
+    """Nodes, loopback port, each Go module's programs, way out, enforced NetworkPolicies.
 
     `controller_qps` is the client rate of the controllers in requests/s, 0 for upstream's own.
     """
@@ -21,6 +21,7 @@ class Settings:
     egress: bool = False
     fake_nodes: int = 0
     controller_qps: int = 0
+    network_policies: bool = True
 
 
 def write(cluster: layout.Cluster, settings: Settings) -> None:
@@ -35,13 +36,14 @@ def read(cluster: layout.Cluster) -> Settings | None:
     try:
         raw = json.loads(cluster.settings.read_text())
         numbers = int(raw["nodes"]), int(raw["port"])
-        # what a cluster of an earlier version does not mention it does not have
+        # a cluster of an earlier version has no way out, no fake nodes and upstream's own rate
         return Settings(
             *numbers,
             dict(raw["binaries"]),
             egress=bool(raw.get("egress", False)),
             fake_nodes=int(raw.get("fake_nodes", 0)),
             controller_qps=int(raw.get("controller_qps", 0)),
+            network_policies=bool(raw.get("network_policies", True)),
         )
     except FileNotFoundError:
         return None

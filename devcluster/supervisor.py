@@ -47,7 +47,9 @@ class Supervisor:
         self._outcome: str | None = None  # "" when ready, else why not
         self._kept: dict[str, Kept] = {}
         self._machines = {
-            node.name: machines.Machine(node, cluster, self._nodes, self._say)
+            node.name: machines.Machine(
+                node, cluster, self._nodes, self._say, isolated=chosen.network_policies
+            )
             for node in self._nodes
         }
 

@@ -30,7 +30,7 @@ def test_a_changed_input_changes_the_key(sources: Path, name: str) -> None:
     assert build.key(MODULE, sources) != before
 
 
-@pytest.mark.parametrize("name", ["readme.md", "build.py", "other/main.go"])
+@pytest.mark.parametrize("name", ["readme.md", "build.py", "other/main.go", "inner/x_test.go"])
 def test_what_is_no_input_leaves_the_key_alone(sources: Path, name: str) -> None:
     before = build.key(MODULE, sources)
     (sources / name).write_text("changed")

@@ -46,6 +46,28 @@ def test_every_command_takes_a_name_and_defaults_to_demo() -> None:
         assert chosen.name == "demo"
 
 
+@pytest.mark.parametrize(
+    ("flags", "want"),
+    [([], None), (["--network-policies"], True), (["--no-network-policies"], False)],
+)
+def test_policies_are_enforced_unless_they_are_switched_off(
+    flags: list[str], want: bool | None
+) -> None:
+    """Without a word it stays as it was, and a new cluster enforces."""
+    assert cli.parser().parse_args(["up", *flags]).network_policies is want
+    assert settings.Settings(2, 26001, {}).network_policies
+
+
+def test_a_running_cluster_is_not_switched_under_its_pods(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = layout.Cluster("x", tmp_path)
+    settings.write(cluster, settings.Settings(2, 26001, {}))
+    monkeypatch.setattr(launch, "alive", lambda _: True)
+    with pytest.raises(errors.DevClusterError, match="runs and enforces NetworkPolicies: stop it"):
+        lifecycle.up(cluster, lifecycle.Asked(network_policies=False), print)
+
+
 def test_an_error_is_one_line_and_exit_code_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,16 +106,20 @@ def test_a_removed_lock_is_not_mistaken_for_a_new_one(tmp_path: Path) -> None:
 def test_settings_come_back_as_written(tmp_path: Path) -> None:
     cluster = layout.Cluster("x", tmp_path)
     assert settings.read(cluster) is None
-    for egress, fakes, qps in ((True, 0, 0), (False, 5, 1000)):
-        chosen = settings.Settings(2, 26001, {"kube": "/k"}, egress, fakes, qps)
+    for yes, fakes, qps in ((True, 0, 0), (False, 5, 1000)):
+        chosen = settings.Settings(2, 26001, {"kube": "/k"}, yes, fakes, qps, not yes)
         settings.write(cluster, chosen)
         assert settings.read(cluster) == chosen
 
 
-def test_settings_of_an_earlier_version_mean_no_way_out(tmp_path: Path) -> None:
+def test_settings_of_an_earlier_version_mean_no_way_out_and_enforced_policies(
+    tmp_path: Path,
+) -> None:
     cluster = layout.Cluster("x", tmp_path)
     cluster.settings.write_text('{"nodes": 2, "port": 26001, "binaries": {}}')
-    assert settings.read(cluster) == settings.Settings(2, 26001, {}, egress=False)
+    assert settings.read(cluster) == settings.Settings(
+        2, 26001, {}, egress=False, network_policies=True
+    )
 
 
 def test_a_running_cluster_is_not_changed_by_up(

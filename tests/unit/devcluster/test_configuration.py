@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import client, control_plane, fake_nodes, layout, node_config, objects, pki
+from devcluster import build, client, control_plane, fake_nodes, layout, node_config, objects, pki
 
 NODES = layout.nodes(2)
 
@@ -93,7 +93,7 @@ def test_the_audit_policy_drops_nothing_that_a_user_of_the_cluster_asks() -> Non
 
 def test_a_node_gives_pods_addresses_of_the_range_that_its_object_says() -> None:
     for node in NODES:
-        (plugin,) = json.loads(node_config.cni(node))["plugins"]
+        plugin = json.loads(node_config.cni(node, isolated=True))["plugins"][0]
         written = objects.node(node)["spec"]
         assert plugin["ipam"]["ranges"] == [[{"subnet": node.pod_cidr}]]
         assert isinstance(written, dict)
@@ -107,10 +107,24 @@ def test_nodes_share_no_directory() -> None:
 
 
 def test_the_kubelet_waits_for_containerd() -> None:
-    kubelet = next(p for p in node_config.processes(NODES[0]) if p["name"] == "kubelet")
+    programs = node_config.processes(NODES[0], isolated=True)
+    kubelet = next(p for p in programs if p["name"] == "kubelet")
     config = json.loads(node_config.kubelet(NODES[0], "agentsystem-x"))
     assert config["containerRuntimeEndpoint"] == f"unix://{kubelet['after']}"
     assert config["cgroupRoot"] == "/agentsystem-x/node-1"
+
+
+def test_pods_wait_for_the_enforcer_where_policies_are_enforced_and_only_there() -> None:
+    """A plugin that waits for a program that is not started would keep pods from starting."""
+    for isolated in (True, False):
+        programs = [p["name"] for p in node_config.processes(NODES[0], isolated=isolated)]
+        plugins = [
+            p["type"] for p in json.loads(node_config.cni(NODES[0], isolated=isolated))["plugins"]
+        ]
+        assert ("network-policies" in programs) is isolated
+        assert plugins == ["ptp", "isolate"] if isolated else plugins == ["ptp"]
+    assert str(node_config.OWN_CNI_BIN) in node_config.containerd(NODES[0])
+    assert "isolate" in dict(build.MODULES[0].packages)
 
 
 def test_sockets_fit_the_kernels_limit() -> None:
