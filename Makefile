@@ -9,6 +9,13 @@ PYTHON ?= python3
 # The dev cluster to work on. `make images NAME=x` loads into x, without NAME into all that run.
 NAME ?=
 NODES ?= 2
+# `make demo`, `demo-down` and `e2e` on an existing cluster: CONTEXT=name of your kubeconfig, with
+# IMAGE_LOAD=command or (demo) REPO=registry/team TAG=tag; docs/your-cluster.md says more. The
+# programs read these from the environment, where make puts them, so that nothing is quoted twice.
+CONTEXT ?=
+IMAGE_LOAD ?=
+I_KNOW ?=
+export CONTEXT IMAGE_LOAD I_KNOW
 # Arguments for pytest, for example: make unit ARGS="-k retry -x"
 ARGS ?=
 
@@ -36,7 +43,7 @@ $(STAMP): $(LOCK)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $(LOCK)
 	@rm -f .venv/lock-* && touch $@
 
-demo: $(STAMP) ## a cluster, the operator, two agents, and a conversation with them
+demo: $(STAMP) ## a cluster, the operator, two agents, a conversation (CONTEXT=..: on yours)
 	@$(PY) -m demo up --name $(or $(NAME),demo) --nodes $(NODES)
 
 demo-down: $(STAMP) ## remove all that `make demo` made
@@ -57,7 +64,7 @@ contract: $(STAMP) ## contracts between our halves, and between fakes and the re
 integration: $(STAMP) ## tests against a real apiserver
 	@$(PY) tests/run.py integration
 
-e2e: $(STAMP) ## stories on real nodes
+e2e: $(STAMP) ## stories on real nodes (CONTEXT=.. IMAGE_LOAD=..: on your cluster)
 	@$(PY) tests/run.py e2e
 
 lint: $(STAMP) ## ruff and codespell
