@@ -1,4 +1,7 @@
-"""`python -m images`: build both images; load them into running dev clusters, or push them."""
+"""`python -m images`: build both images; load them into running dev clusters, or push them.
+
+What is in each is written beside its archive.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import argparse
 import os
 import sys
 
-from images import build, deliver, tools
+from images import build, deliver, sbom, tools
 
 
 def arguments() -> argparse.Namespace:
@@ -22,6 +25,7 @@ def arguments() -> argparse.Namespace:
         metavar="COMMAND",
         help="load with this command, which gets an archive's path, instead of into dev clusters",
     )
+    parser.add_argument("--sbom", action="store_true", help="only build, and say what is inside")
     parser.add_argument("--fresh", action="store_true", help="take newest Debian packages")
     asked = parser.parse_args()
     if asked.push and not asked.repo:
@@ -39,6 +43,9 @@ def perform(asked: argparse.Namespace) -> None:
     for image in built:
         size = image.archive.stat().st_size / 1e6
         print(f"  {image.image.reference()}: {size:.0f} MB, {image.archive}")
+        print(f"    its packages: {sbom.ensure(image)}")
+    if asked.sbom:
+        return
     if asked.push:
         deliver.push(built, asked.repo.rstrip("/"), asked.tag or deliver.version())
         return
