@@ -16,6 +16,8 @@ CONTEXT ?=
 IMAGE_LOAD ?=
 I_KNOW ?=
 export CONTEXT IMAGE_LOAD I_KNOW
+# What `make audit` looks at; everything unless named.
+PARTS ?=
 # Arguments for pytest, for example: make unit ARGS="-k retry -x"
 ARGS ?=
 
@@ -27,7 +29,7 @@ KUBECTL ?= $(or $(shell command -v kubectl),$(PY) -m devcluster kubectl --name $
 export PYTHONPATH := operator:.
 
 .PHONY: help demo demo-down test unit property contract integration e2e lint types layers generate \
-        verify bench images cluster-up cluster-down lock venv clean
+        verify audit bench images sbom cluster-up cluster-down lock venv clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,7 +75,7 @@ lint: $(STAMP) ## ruff and codespell
 	@.venv/bin/codespell
 
 types: $(STAMP) ## mypy, strict
-	@$(PY) -m mypy operator/agentsystem_operator agent_runtime agentsystem_cli devcluster images demo bench tests requirements/lock.py
+	@$(PY) -m mypy operator/agentsystem_operator agent_runtime agentsystem_cli devcluster images demo audit bench tests requirements/lock.py
 
 layers: $(STAMP) ## the architecture's import rules
 	@.venv/bin/lint-imports
@@ -86,12 +88,18 @@ verify: $(STAMP) ## generated files, locks and manifests are up to date
 	@$(PY) requirements/lock.py --check
 	@$(KUBECTL) kustomize config/default >/dev/null
 
+audit: $(STAMP) ## scan manifests, dependencies and images (PARTS="manifests sboms": only those)
+	@$(PY) -m audit $(PARTS)
+
 bench: $(STAMP) ## the numbers of the README (ARGS="runtime --json out.json" for one)
 	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk; }
 	@$(PY) -m bench $(ARGS)
 
 images: $(STAMP) ## build both images, load them into running dev clusters (REPO=.. PUSH=1: push)
 	@$(PY) -m images $(if $(NAME),--cluster $(NAME)) $(if $(REPO),--repo $(REPO)) $(if $(TAG),--tag $(TAG)) $(if $(PUSH),--push) $(if $(FRESH),--fresh)
+
+sbom: $(STAMP) ## what is in both images, as CycloneDX beside the archives
+	@$(PY) -m images --sbom
 
 cluster-up: $(STAMP) ## a real, disposable Kubernetes cluster (NAME=demo NODES=2)
 	@$(PY) -m devcluster up --name $(or $(NAME),demo) --nodes $(NODES)
