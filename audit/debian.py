@@ -6,7 +6,9 @@ until somebody asks for newer packages; this is what tells that somebody should.
 
 from __future__ import annotations
 
+import pathlib
 import re
+import tempfile
 
 from audit import environment
 from images import base, build, sbom, tools
@@ -20,8 +22,8 @@ def problems() -> list[str]:
     found = set()
     for image in build.build_all():
         for package in sbom.contents(image.archive).debian:
-            offered = newest.get(package.name)
-            if offered is not None and offered != package.version:
+            offered = newest.get(package.name, "none of that name")
+            if offered != package.version:
                 found.add(f"{package.name} {package.version} in an image, Debian has {offered}")
     if not found:
         return []
@@ -31,11 +33,12 @@ def problems() -> list[str]:
 def on_offer() -> dict[str, str]:
     """The version of each package that a build would take now, by asking as a build does."""
     tools.ensure_installed()
-    done = environment.run(
-        *("mmdebstrap", "--simulate", "--verbose", "--variant=extract"),
-        *(f"--include={','.join(base.RUNS)}", '--aptopt=APT::Install-Recommends "false"'),
-        *(base.SUITE, "/nowhere"),
-    )
+    with tempfile.TemporaryDirectory() as folder:  # where it keeps the package lists meanwhile
+        done = environment.run(
+            *("mmdebstrap", "--simulate", "--verbose", "--variant=extract"),
+            *(f"--include={','.join(base.RUNS)}", '--aptopt=APT::Install-Recommends "false"'),
+            *(base.SUITE, pathlib.Path(folder) / "root"),
+        )
     offered = dict(CONFIGURED.findall(done.stdout + done.stderr))
     if done.returncode or not set(base.RUNS) <= set(offered):
         raise environment.CannotAudit(f"mmdebstrap does not say what it would take:\n{done.stderr}")

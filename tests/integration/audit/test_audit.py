@@ -10,7 +10,8 @@ import pathlib
 
 import pytest
 
-from audit import dependencies, environment, manifests, sboms
+from audit import debian, dependencies, environment, manifests, sboms
+from images import build, sbom
 
 PRIVILEGED = """
 apiVersion: v1
@@ -75,3 +76,21 @@ def test_a_withdrawn_release_and_an_old_one_are_named(tmp_path: pathlib.Path) ->
 
     assert "attrs==21.1.0 was withdrawn" in withdrawn
     assert old.startswith("lock.txt: attrs 21.1.0 is older than ")
+
+
+def test_a_debian_package_of_another_day_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Debian offers has every package of our images; one that differs is named with both."""
+    offered = debian.on_offer()
+    inside = {
+        package.name: package.version
+        for built in build.build_all()
+        for package in sbom.contents(built.archive).debian
+    }
+    assert set(inside) <= set(offered)
+
+    newer = {**inside, "libc6": "9.99"}
+    monkeypatch.setattr(debian, "on_offer", lambda: newer)  # Debian cannot be made to move
+    old, advice = debian.problems()
+
+    assert old == f"libc6 {inside['libc6']} in an image, Debian has 9.99"
+    assert "FRESH=1" in advice
