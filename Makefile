@@ -9,6 +9,15 @@ PYTHON ?= python3
 # The dev cluster to work on. `make images NAME=x` loads into x, without NAME into all that run.
 NAME ?=
 NODES ?= 2
+# `make demo`, `demo-down` and `e2e` on an existing cluster: CONTEXT=name of your kubeconfig, with
+# IMAGE_LOAD=command or (demo) REPO=registry/team TAG=tag; docs/your-cluster.md says more. The
+# programs read these from the environment, where make puts them, so that nothing is quoted twice.
+CONTEXT ?=
+IMAGE_LOAD ?=
+I_KNOW ?=
+export CONTEXT IMAGE_LOAD I_KNOW
+# What `make audit` looks at; everything unless named.
+PARTS ?=
 # Arguments for pytest, for example: make unit ARGS="-k retry -x"
 ARGS ?=
 
@@ -20,7 +29,7 @@ KUBECTL ?= $(or $(shell command -v kubectl),$(PY) -m devcluster kubectl --name $
 export PYTHONPATH := operator:.
 
 .PHONY: help demo demo-down test unit property contract integration e2e lint types layers generate \
-        verify bench images cluster-up cluster-down lock venv clean
+        verify audit bench images sbom cluster-up cluster-down lock venv clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +45,7 @@ $(STAMP): $(LOCK)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $(LOCK)
 	@rm -f .venv/lock-* && touch $@
 
-demo: $(STAMP) ## a cluster, the operator, two agents, and a conversation with them
+demo: $(STAMP) ## a cluster, the operator, two agents, a conversation (CONTEXT=..: on yours)
 	@$(PY) -m demo up --name $(or $(NAME),demo) --nodes $(NODES)
 
 demo-down: $(STAMP) ## remove all that `make demo` made
@@ -57,7 +66,7 @@ contract: $(STAMP) ## contracts between our halves, and between fakes and the re
 integration: $(STAMP) ## tests against a real apiserver
 	@$(PY) tests/run.py integration
 
-e2e: $(STAMP) ## stories on real nodes
+e2e: $(STAMP) ## stories on real nodes (CONTEXT=.. IMAGE_LOAD=..: on your cluster)
 	@$(PY) tests/run.py e2e
 
 lint: $(STAMP) ## ruff and codespell
@@ -66,7 +75,7 @@ lint: $(STAMP) ## ruff and codespell
 	@.venv/bin/codespell
 
 types: $(STAMP) ## mypy, strict
-	@$(PY) -m mypy operator/agentsystem_operator agent_runtime agentsystem_cli devcluster images demo bench tests requirements/lock.py
+	@$(PY) -m mypy operator/agentsystem_operator agent_runtime agentsystem_cli devcluster images demo audit bench tests requirements/lock.py
 
 layers: $(STAMP) ## the architecture's import rules
 	@.venv/bin/lint-imports
@@ -79,12 +88,18 @@ verify: $(STAMP) ## generated files, locks and manifests are up to date
 	@$(PY) requirements/lock.py --check
 	@$(KUBECTL) kustomize config/default >/dev/null
 
+audit: $(STAMP) ## scan manifests, dependencies and images (PARTS="manifests sboms": only those)
+	@$(PY) -m audit $(PARTS)
+
 bench: $(STAMP) ## the numbers of the README (ARGS="runtime --json out.json" for one)
 	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk; }
 	@$(PY) -m bench $(ARGS)
 
 images: $(STAMP) ## build both images, load them into running dev clusters (REPO=.. PUSH=1: push)
 	@$(PY) -m images $(if $(NAME),--cluster $(NAME)) $(if $(REPO),--repo $(REPO)) $(if $(TAG),--tag $(TAG)) $(if $(PUSH),--push) $(if $(FRESH),--fresh)
+
+sbom: $(STAMP) ## what is in both images, as CycloneDX beside the archives
+	@$(PY) -m images --sbom
 
 cluster-up: $(STAMP) ## a real, disposable Kubernetes cluster (NAME=demo NODES=2)
 	@$(PY) -m devcluster up --name $(or $(NAME),demo) --nodes $(NODES)

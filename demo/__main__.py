@@ -1,21 +1,23 @@
-"""`python -m demo up|down`: what `make demo` and `make demo-down` call."""
+"""`python -m demo up|down|check`: what `make demo`, `make demo-down` and `make e2e` call.
+
+Without a context it works on a dev cluster; with one, on the user's cluster of that context.
+"""
 
 from __future__ import annotations
 
 import argparse
-import shutil
+import os
 import sys
 
 from agentsystem_cli import cluster
-from demo import story, terminal
-from images import tools
+from demo import existing, place, story, terminal
+from images import deliver, tools
 
 NEXT = """
 Go on yourself. In this terminal:
 
-  export KUBECONFIG={kubeconfig} PATH="$PWD/bin:$PATH"
-{alias}
-  agentsystem chat {system} -n {namespace}                 # go on talking; Ctrl-D ends
+{settings}
+  agentsystem chat {system} -n {namespace}{context}                 # go on talking; Ctrl-D ends
   kubectl get asys,deployments,pods,services -n {namespace}    # what the operator made of it
 
   # The same with any OpenAI client; `model` names an agent:
@@ -26,33 +28,45 @@ Go on yourself. In this terminal:
   # A real model, with your own key (config/samples/openai.yaml says more):
   kubectl create secret generic model-keys -n {namespace} --from-literal=openai="$OPENAI_API_KEY"
   kubectl apply -n {namespace} -f config/samples/openai.yaml
-  agentsystem chat helpdesk -n {namespace}
+  agentsystem chat helpdesk -n {namespace}{context}
 
   # Break it, change it, delete it, and watch:
   kubectl delete pod -n {namespace} -l agentsystem.dev/agent=front --grace-period=0 --force
   kubectl edit configmap {system}-answers -n {namespace}       # only its agent is rolled
-  agentsystem status {system} -n {namespace}
+  agentsystem status {system} -n {namespace}{context}
   kubectl delete asys {system} -n {namespace}                  # its volumes stay
 
-`make demo-down` removes the cluster and everything in it.
+{remove}
 """
 
 
-def main() -> int:
-    """Run the demo or remove it; a failed step becomes a message and exit code 1."""
+def arguments() -> argparse.Namespace:
+    """What the user asked for; make's variables arrive in the environment."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
-    parser.add_argument("command", choices=["up", "down"])
+    parser.add_argument("command", choices=["up", "down", "check"])
     parser.add_argument("--name", default="demo", help="the dev cluster (default: demo)")
     parser.add_argument("--nodes", type=int, default=2)
-    asked = parser.parse_args()
+    given = os.environ.get
+    parser.add_argument("--context", default=given("CONTEXT", ""), help="of your kubeconfig")
+    parser.add_argument("--image-load", default=given("IMAGE_LOAD", ""), metavar="COMMAND")
+    parser.add_argument("--repo", default=given("REPO", ""), help="where the images were pushed")
+    parser.add_argument("--tag", default=given("TAG", ""), help="their tag (default: the version)")
+    parser.add_argument("--i-know", action="store_true", default=given("I_KNOW") == "yes")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the demo or remove it; a failed step becomes a message and exit code 1, a refusal 2."""
+    asked = arguments()
+    again = {"up": "make demo", "down": "make demo-down", "check": "make e2e"}[asked.command]
     try:
-        if asked.command == "down":
-            terminal.devcluster("down", "--name", asked.name, show=True)
-        else:
-            up(asked.name, asked.nodes)
+        perform(asked, again)
     except KeyboardInterrupt:
         print("\nInterrupted. `make demo` goes on from here, `make demo-down` removes all.")
         return 130
+    except existing.Refused as why:
+        print(f"\nRefused: {why}", file=sys.stderr)
+        return 2
     except (terminal.DemoFailed, tools.BuildFailed, cluster.CannotProceed) as failed:
         print(f"\nThe demo stopped: {failed}", file=sys.stderr)
         print("`make demo` tries again from here; `make demo-down` removes all.", file=sys.stderr)
@@ -60,15 +74,49 @@ def main() -> int:
     return 0
 
 
-def up(name: str, nodes: int) -> None:
+def perform(asked: argparse.Namespace, again: str) -> None:
+    """Carry out one command, on the dev cluster or on the context."""
+    where = place_of(asked, again)
+    if asked.command == "up":
+        up(where)
+    elif isinstance(where, place.DevCluster):
+        terminal.devcluster("down", "--name", where.name, show=True)
+    elif asked.command == "down":
+        where.remove()
+        print(f"Nothing of the demo is left on context '{where.context}'.")
+    else:
+        where.prepare()
+
+
+def place_of(asked: argparse.Namespace, again: str) -> place.DevCluster | existing.Existing:
+    """Where to work; Refused, before anything is done, when that needs another word."""
+    if not asked.context and asked.command == "check":
+        raise existing.Refused(f"which cluster? {again} CONTEXT=name-of-a-context")
+    if not asked.context:
+        return place.DevCluster(asked.name, asked.nodes)
+    existing.require_consent(asked.context, i_know=asked.i_know, again=again)
+    where = existing.Existing(
+        asked.context,
+        image_load=asked.image_load,
+        repository=asked.repo.rstrip("/"),
+        tag=asked.tag or deliver.version(),
+        made_by="demo" if asked.command != "check" else "tests",
+    )
+    if asked.command != "down":
+        existing.require_images(where, again)
+    return where
+
+
+def up(where: place.Place) -> None:
     """Run the story, and say how to go on."""
-    demo = story.Demo(name)
-    demo.run(nodes=nodes)
-    own = f"  alias kubectl='{sys.executable} -m devcluster kubectl --name {name} --'\n"
+    demo = story.Demo(where)
+    demo.run()
+    on = where.go_on()
     print(
         NEXT.format(
-            kubeconfig=demo.kubeconfig(),
-            alias="" if shutil.which("kubectl") else own,
+            settings=on.settings,
+            context=on.context,
+            remove=on.remove,
             system=story.SYSTEM,
             namespace=story.NAMESPACE,
         )

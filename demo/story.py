@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pathlib
-import tempfile
 import uuid
 
-import yaml
-
 from agentsystem_cli import chat, cluster, status
-from demo import terminal
-from images import build, deliver
+from demo import installation, place, terminal
 
 NAMESPACE = "demo"
 SYSTEM = "promptx"
@@ -22,49 +16,39 @@ PATIENCE = "--timeout=180s"
 
 
 class Demo:
-    """One run of the demo on the dev cluster of a name."""
+    """One run of the demo in one place."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, where: place.Place) -> None:
+        self.where = where
         self.steps = terminal.Steps(STEPS)
 
-    def run(self, *, nodes: int) -> None:
+    def run(self) -> None:
         """Raise everything, hold the conversation; each step is fine when already done."""
-        with self.steps.step(f"A Kubernetes cluster with {nodes} nodes (cluster '{self.name}')"):
-            terminal.devcluster("up", "--name", self.name, "--nodes", str(nodes), show=True)
-        with self.steps.step("The two images, built and loaded into every node"):
-            built = build.build_all()
-            deliver.load(built, self.name)
+        with self.steps.step(self.where.cluster_title):
+            self.where.prepare()
+        with self.steps.step(self.where.images_title):
+            names = self.where.bring_images()
         with self.steps.step("The operator: kubectl apply -k config/default"):
-            self.install(built)
+            self.install(names)
         with self.steps.step(f"One custom resource: kubectl apply -f {SAMPLE}"):
             self.apply_sample()
-        where = cluster.connect(self.kubeconfig(), None, NAMESPACE)
+        where = self.where.connect(NAMESPACE)
         with self.steps.step(f"How it is doing: agentsystem status {SYSTEM}"):
             print("\n".join(f"      {line}" for line in status.describe(where.system(SYSTEM))))
         with self.steps.step(f"A conversation through the Service '{SYSTEM}'"):
             self.converse(where)
 
-    def kubeconfig(self) -> str:
-        """The path of the cluster's kubeconfig; the user's own one is never touched."""
-        return terminal.devcluster("kubeconfig", "--name", self.name).strip()
-
     def kubectl(self, *arguments: str) -> str:
         """Run kubectl on the demo's cluster."""
-        return terminal.devcluster("kubectl", "--name", self.name, "--", *arguments)
+        return self.where.kubectl(*arguments)
 
-    def install(self, built: tuple[build.Built, ...]) -> None:
-        """Apply `config/default`, marked so that another image under the same tag rolls it."""
-        (operator,) = [image for image in built if image.image.target == "operator"]
-        with tempfile.TemporaryDirectory() as folder:
-            overlay = pathlib.Path(folder).resolve() / "kustomization.yaml"
-            base = os.path.relpath(terminal.ROOT / "config/default", overlay.parent)
-            overlay.write_text(yaml.safe_dump(marked(base, operator.key)))
-            self.kubectl("apply", "--server-side", "-k", str(overlay.parent))
-        self.kubectl("wait", "--for=condition=Established", "crd", "--all", PATIENCE)
+    def install(self, names: place.Names) -> None:
+        """Apply `config/default` and wait until the operator runs."""
+        installation.apply(self.where, names)
+        self.kubectl("wait", "--for=condition=Established", f"crd/{installation.CRD}", PATIENCE)
         self.kubectl(
-            *("rollout", "status", "deployment/agentsystem-operator"),
-            *("--namespace=agentsystem-system", PATIENCE),
+            *("rollout", "status", f"deployment/{installation.OPERATOR}"),
+            *(f"--namespace={installation.NAMESPACE}", PATIENCE),
         )
 
     def apply_sample(self) -> None:
@@ -90,17 +74,6 @@ class Demo:
         """A new session with the system."""
         session = f"demo-{uuid.uuid4()}"
         return chat.Conversation(where, SYSTEM, agent=agent, session=session)
-
-
-def marked(base: str, key: str) -> dict[str, object]:
-    """A kustomization of `config/default` with the image's key on the operator's pods."""
-    patch = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "agentsystem-operator", "namespace": "agentsystem-system"},
-        "spec": {"template": {"metadata": {"annotations": {"agentsystem.dev/image-key": key}}}},
-    }
-    return {"resources": [base], "patches": [{"patch": yaml.safe_dump(patch)}]}
 
 
 def speak(talk: chat.Conversation, who: str, text: str) -> str:

@@ -1,12 +1,15 @@
-"""`python -m images`: build both images; load them into running dev clusters, or push them."""
+"""`python -m images`: build both images; load them into running dev clusters, or push them.
+
+What is in each is written beside its archive.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-import tomllib
 
-from images import build, deliver, tools
+from images import build, deliver, sbom, tools
 
 
 def arguments() -> argparse.Namespace:
@@ -16,6 +19,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tag", default="", help="the tag to push (default: the version)")
     parser.add_argument("--push", action="store_true", help="push to --repo instead of loading")
     parser.add_argument("--cluster", help="load into this dev cluster only (default: all running)")
+    parser.add_argument(
+        "--load-with",
+        default=os.environ.get("IMAGE_LOAD", ""),
+        metavar="COMMAND",
+        help="load with this command, which gets an archive's path, instead of into dev clusters",
+    )
+    parser.add_argument("--sbom", action="store_true", help="only build, and say what is inside")
     parser.add_argument("--fresh", action="store_true", help="take newest Debian packages")
     asked = parser.parse_args()
     if asked.push and not asked.repo:
@@ -23,12 +33,6 @@ def arguments() -> argparse.Namespace:
     if asked.repo and not asked.push:
         parser.error("--repo without --push does nothing: add PUSH=1")
     return asked
-
-
-def version() -> str:
-    """The project's version, which names a released image."""
-    project = tomllib.loads((build.ROOT / "pyproject.toml").read_text())["project"]
-    return str(project["version"])
 
 
 def perform(asked: argparse.Namespace) -> None:
@@ -39,8 +43,14 @@ def perform(asked: argparse.Namespace) -> None:
     for image in built:
         size = image.archive.stat().st_size / 1e6
         print(f"  {image.image.reference()}: {size:.0f} MB, {image.archive}")
+        print(f"    its packages: {sbom.ensure(image)}")
+    if asked.sbom:
+        return
     if asked.push:
-        deliver.push(built, asked.repo.rstrip("/"), asked.tag or version())
+        deliver.push(built, asked.repo.rstrip("/"), asked.tag or deliver.version())
+        return
+    if asked.load_with and not asked.cluster:
+        deliver.hand_over(built, asked.load_with)
         return
     for cluster in [asked.cluster] if asked.cluster else deliver.running_clusters():
         deliver.load(built, cluster)

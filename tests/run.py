@@ -1,7 +1,9 @@
 """Runs everything that `make test` promises, in order, and ends everything it started.
 
 Stages that need a cluster share one dev cluster of their own (`test`), which leaves a running
-demo alone. The last line is `N passed, N failed, N skipped`; a static check counts as one.
+demo alone. `make e2e CONTEXT=name IMAGE_LOAD=command` runs that stage on an existing cluster
+instead, without the tests that need the powers of a dev cluster. The last line is
+`N passed, N failed, N skipped`; a static check counts as one.
 """
 
 from __future__ import annotations
@@ -47,6 +49,10 @@ class Interrupted(Exception):
     """SIGINT or SIGTERM arrived."""
 
 
+class Refused(Exception):
+    """What was asked for is not to be done like this; the message says why."""
+
+
 class Runner:
     """Starts one command at a time, each in a session of its own so that it can be ended."""
 
@@ -78,9 +84,9 @@ class Runner:
                 return
 
 
-def check(runner: Runner, target: str) -> Tally:
+def check(runner: Runner, target: str, *settings: str) -> Tally:
     """Run a static check by its make target: it counts as one."""
-    passed = runner.run("make", "--no-print-directory", target) == 0
+    passed = runner.run("make", "--no-print-directory", target, *settings) == 0
     return Tally(passed=1) if passed else Tally(failed=1)
 
 
@@ -119,6 +125,11 @@ def verify(runner: Runner) -> Tally:
     return check(runner, "verify")
 
 
+def audit(runner: Runner) -> Tally:
+    """Scanners, where their answer follows from this checkout; `make audit` asks for the rest."""
+    return check(runner, "audit", "PARTS=manifests sboms")
+
+
 def unit(runner: Runner) -> Tally:
     """Unit, property and contract tests: no cluster, no network."""
     return pytest(runner, "tests/unit", "tests/property", "tests/contract")
@@ -131,14 +142,34 @@ def integration(runner: Runner) -> Tally:
 
 def e2e(runner: Runner) -> Tally:
     """The whole on real nodes, with the images that users get."""
+    if "AGENTSYSTEM_TEST_CONTEXT" in runner.env:
+        return e2e_on_context(runner)
     if runner.run("make", "--no-print-directory", "images", f"NAME={CLUSTER}") != 0:
         return Tally(failed=1)
     return pytest(runner, "tests/e2e")
 
 
+def e2e_on_context(runner: Runner) -> Tally:
+    """The same on the user's cluster, less what only a dev cluster can do: that is counted."""
+    if runner.run(PYTHON, "-m", "images") != 0:  # loads them with IMAGE_LOAD
+        return Tally(failed=1)
+    tally = pytest(runner, "tests/e2e")
+    print(
+        f"{tally.skipped} tests not run on an existing cluster: they need what only a dev cluster "
+        "has (its nodes' power, its audit log); `make e2e` without CONTEXT runs them",
+        flush=True,
+    )
+    return tally
+
+
 Stage = Callable[[Runner], Tally]
 STATIC: dict[str, Stage] = {"lint": lint, "types": types, "layers": layers, "unit": unit}
-CLUSTERED: dict[str, Stage] = {"verify": verify, "integration": integration, "e2e": e2e}
+CLUSTERED: dict[str, Stage] = {
+    "verify": verify,
+    "audit": audit,
+    "integration": integration,
+    "e2e": e2e,
+}
 
 
 @contextlib.contextmanager
@@ -180,6 +211,18 @@ def run_all(runner: Runner, wanted: list[str]) -> Tally:
         return total + (run_stages(runner, clustered) if up else Tally(failed=len(clustered)))
 
 
+def run_on_context(runner: Runner, wanted: list[str], context: str) -> Tally:
+    """Run the e2e stage on the user's cluster; Refused unless the user may want that there."""
+    if wanted != ["e2e"]:
+        raise Refused("CONTEXT=... goes with `make e2e` alone; unset it for everything else")
+    if runner.env.get("REPO"):
+        raise Refused("`make e2e CONTEXT=...` takes IMAGE_LOAD, not REPO: it tests this checkout")
+    if runner.run(PYTHON, "-m", "demo", "check") != 0:  # says why itself
+        raise Refused(f"nothing was done on context {context!r}")
+    runner.env["AGENTSYSTEM_TEST_CONTEXT"] = context
+    return run_stages(runner, {"e2e": e2e})
+
+
 def interrupt(number: int, _frame: FrameType | None) -> None:
     """Turn a signal into an exception so that everything unwinds."""
     raise Interrupted(signal.Signals(number).name)
@@ -198,8 +241,12 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     runner = Runner()
+    context = os.environ.get("CONTEXT", "")
     try:
-        total = run_all(runner, wanted)
+        total = run_on_context(runner, wanted, context) if context else run_all(runner, wanted)
+    except Refused as why:
+        print(f"tests: {why}", file=sys.stderr)
+        return 2
     except Interrupted as why:
         print(f"\ninterrupted by {why}; everything that was started has been ended", flush=True)
         return 130

@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import itertools
+import os
+import types
 from collections.abc import Iterator
 
 import pytest
 
+from demo import existing, installation, place
+from images import build
 from tests import builders
-from tests.conftest import ROOT
+from tests.conftest import CONTEXT, ROOT
 from tests.kube import Kube, eventually
 
 OPERATOR_NS = "agentsystem-system"
 OPERATOR = "agentsystem-operator"
+# The archives' own names: what `IMAGE_LOAD` brought to the nodes.
+OPERATOR_IMAGE, RUNTIME_IMAGE = (image.reference() for image in build.IMAGES)
+NAMES = place.Names(operator=OPERATOR_IMAGE, runtime=RUNTIME_IMAGE, key="tests")
+NEEDS_DEV_CLUSTER = "needs a dev cluster (its nodes' power, its audit log), not an existing one"
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On an existing cluster, do not run what needs the powers of a dev cluster, and say so."""
+    if not os.environ.get(CONTEXT):
+        return
+    for item in items:
+        if needs_dev_cluster(item):
+            item.add_marker(pytest.mark.skip(reason=NEEDS_DEV_CLUSTER))
+
+
+def needs_dev_cluster(item: pytest.Item) -> bool:
+    """Say whether a test asks for a dev cluster by name, or drives dev clusters itself."""
+    if "cluster_name" in getattr(item, "fixturenames", ()):
+        return True
+    module = getattr(item, "module", None)
+    drives = [each.__name__ for each in vars(module).values() if isinstance(each, types.ModuleType)]
+    return any(f"{name}.".startswith(("devcluster.", "tests.devcluster.")) for name in drives)
 
 
 def operator_is_ready(kube: Kube) -> bool:
@@ -30,11 +56,32 @@ def operator_is_ready(kube: Kube) -> bool:
 def operator(kube: Kube) -> Iterator[Kube]:
     """The cluster with the operator from `config/default`, ready.
 
-    Whatever the stories did, in the end the operator's log must show no traceback.
+    Whatever the stories did, in the end the operator's log must show no traceback. A cluster of the
+    user's is left as it was found.
     """
-    kube.kubectl("apply", "--server-side", "-k", str(ROOT / "config" / "default"))
-    eventually("operator ready", lambda: operator_is_ready(kube), within_s=120)
-    yield kube
+    where = place_of_the_user()
+    if where is None:
+        kube.kubectl("apply", "--server-side", "-k", str(ROOT / "config" / "default"))
+    else:
+        where.refuse_what_others_made()
+        installation.apply(where, NAMES)
+    try:
+        eventually("operator ready", lambda: operator_is_ready(kube), within_s=120)
+        yield kube
+        expect_no_traceback(kube)
+    finally:
+        if where is not None:
+            where.remove()
+
+
+def place_of_the_user() -> existing.Existing | None:
+    """The existing cluster that this run was given, if it was."""
+    context = os.environ.get(CONTEXT)
+    return existing.Existing(context, made_by="tests") if context else None
+
+
+def expect_no_traceback(kube: Kube) -> None:
+    """Look through the logs of the operator's pods."""
     for pod in kube.list("Pod", OPERATOR_NS):
         log = kube.kubectl("logs", "-n", OPERATOR_NS, pod["metadata"]["name"], "--tail=-1")
         assert "Traceback" not in log, log[-4000:]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from images import build
+from images import build, sbom
 
 USER = "65532:65532"
 PYTHON = "/usr/bin/python3"
@@ -155,3 +155,38 @@ def test_a_second_build_takes_no_time_and_gives_the_same(
     assert images
     assert first == second
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("target", ["operator", "runtime"])
+def test_the_bill_of_materials_names_every_package_in_the_image(
+    images: dict[str, Unpacked], target: str
+) -> None:
+    """Python's are those that Python itself finds there; Debian's those that left their licence."""
+    image = images[target]
+    (built,) = [each for each in build.build_all() if each.image.target == target]
+    listed = json.loads(sbom.ensure(built).read_text())["components"]
+    named = {
+        kind: {(each["name"], each["version"]) for each in listed if each["purl"].startswith(kind)}
+        for kind in ("pkg:pypi/", "pkg:deb/debian/")
+    }
+
+    shown = image.run(
+        PYTHON,
+        "-c",
+        "import importlib.metadata as m, re;"
+        "print(*{re.sub('[-_.]+', '-', d.name).lower() + '=' + d.version"
+        " for d in m.distributions()})",
+    )
+    python = {tuple(each.split("=")) for each in shown.stdout.split()}
+    licences = {path.parent.name for path in (image.root / "usr/share/doc").glob("*/copyright")}
+    records = (image.root / "var/lib/dpkg/status.d").iterdir()
+    versions = {
+        (file.name, re.search(r"^Version: (\S+)$", file.read_text(), re.MULTILINE)[1])  # type: ignore[index]  # each has one
+        for file in records
+    }
+
+    assert len(python) > 10
+    assert named["pkg:pypi/"] == python
+    assert named["pkg:deb/debian/"] == versions
+    assert {name for name, _ in versions} == licences
+    assert len(listed) == len(python) + len(versions)

@@ -22,7 +22,7 @@ def lock() -> types.ModuleType:
     return module
 
 
-@pytest.mark.parametrize("role", ["dev", "operator", "runtime", "cli"])
+@pytest.mark.parametrize("role", ["dev", "operator", "runtime", "cli", "audit"])
 def test_each_lock_is_current_and_clean(lock: types.ModuleType, role: str) -> None:
     assert lock.problems(role) == []
 
@@ -62,3 +62,15 @@ def test_a_stale_or_missing_lock_asks_for_make_lock(
 
     assert lock.problems("cli") == ["cli.txt is older than pyproject.toml; run `make lock`"]
     assert lock.problems("dev") == ["dev.txt is missing; run `make lock`"]
+
+
+def test_the_auditing_tools_are_locked_apart(
+    lock: types.ModuleType, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their lock follows a file of its own, so that a change of ours does not touch it."""
+    current = (ROOT / "requirements/audit.txt").read_text()
+    (tmp_path / "audit.txt").write_text(current.replace(lock.inputs_digest("audit"), "0" * 64))
+    monkeypatch.setattr(lock, "FOLDER", tmp_path)
+
+    assert lock.problems("audit") == ["audit.txt is older than audit.in; run `make lock`"]
+    assert lock.inputs_digest("audit") != lock.inputs_digest("dev")

@@ -101,6 +101,18 @@ def test_the_namespace_enforces_the_restricted_standard() -> None:
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
+def test_the_operators_pods_are_reached_at_their_one_port_only() -> None:
+    """Its port is that of the container; what it opens itself goes to an apiserver anywhere."""
+    policy = only("NetworkPolicy")["spec"]
+    pod = only("Deployment")["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    (port,) = container["ports"]
+
+    assert policy["podSelector"]["matchLabels"] == pod["metadata"]["labels"]
+    assert policy["policyTypes"] == ["Ingress"]
+    assert policy["ingress"] == [{"ports": [{"port": port["containerPort"], "protocol": "TCP"}]}]
+
+
 def test_the_operators_pods_are_not_taken_for_children() -> None:
     """Reflectors select by this label; the operator must never see itself."""
     for each in objects(*INSTALLED):

@@ -21,6 +21,8 @@ PAGES = (
     "docs/architecture.md",
     "docs/operations.md",
     "docs/runtime.md",
+    "docs/supply-chain.md",
+    "docs/your-cluster.md",
 )
 
 
