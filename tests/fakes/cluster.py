@@ -150,7 +150,7 @@ class FakeCluster:
         ref = manifest.ref
         self._write(f"apply {ref}")
         live = self._objects.get(ref)
-        self._check_apply(live, manifest.body, uid)
+        self._check_apply(live, uid)
         if manifest.body.get("spec", {}).get("replicas") == "wrong":
             raise ports.Refused("spec.replicas: expected numeric", status=400)
         before = copy.deepcopy(live)
@@ -228,10 +228,8 @@ class FakeCluster:
             raise fault
         self.writes.append(what)
 
-    def _check_apply(self, live: _Live | None, body: Mapping[str, Any], uid: str | None) -> None:
-        if uid is not None and (live is None or live.body["metadata"]["uid"] != uid):
-            raise ports.ConflictLost("409 Conflict")
-        if uid is None and live is not None and not live.main and _differs(live.body, body):
+    def _check_apply(self, live: _Live | None, uid: str | None) -> None:
+        if (live.body["metadata"]["uid"] if live else None) != uid:
             raise ports.ConflictLost("409 Conflict")
 
     def _same(self, ref: Ref, uid: str) -> _Live:
@@ -286,16 +284,3 @@ def _cut(fields: Object, path: list[str]) -> None:
             fields.pop(part, None)
             return
         fields = fields[part]
-
-
-def _differs(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Say whether a value that is wanted differs from one that stands there."""
-    for key, value in wanted.items():
-        if key not in live or key in ("apiVersion", "kind"):
-            continue
-        if isinstance(value, Mapping) and isinstance(live[key], Mapping):
-            if _differs(live[key], value):
-                return True
-        elif live[key] != value:
-            return True
-    return False

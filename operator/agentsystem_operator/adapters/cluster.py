@@ -20,6 +20,12 @@ from agentsystem_operator.model.references import Kind, Ref, SystemKey
 
 STATUS_MANAGER = "agentsystem-status"
 REPORTER = "agentsystem.dev/operator"
+NO_VERSION = "1"
+"""A version that no object has: such an apply creates, and conflicts with whatever is there.
+
+Without it, an object that somebody made since we looked would be merged into ours, unless one of
+its fields happens to differ.
+"""
 NOTE_MAX = 1024
 """Bytes that events.k8s.io/v1 takes as `note`."""
 
@@ -72,12 +78,12 @@ class KubernetesCluster:
 
     async def apply(self, manifest: Manifest, *, uid: str | None) -> observed.Child:
         """Server-side apply; forced only on the object that we know."""
-        body, query = manifest.body, {"fieldManager": projections.MAIN_MANAGER}
+        query = {"fieldManager": projections.MAIN_MANAGER}
+        guard = {"resourceVersion": NO_VERSION}
         if uid is not None:
-            body = {**body, "metadata": {**body["metadata"], "uid": uid}}
+            guard = {"uid": uid}
             query["force"] = "true"
-        # Unforced, the apply of a new object conflicts instead of overwriting one that somebody
-        # else made since we looked.
+        body = {**manifest.body, "metadata": {**manifest.body["metadata"], **guard}}
         answer = await self._api.call(
             "apply",
             resources.child(manifest.ref),
