@@ -51,6 +51,8 @@ class FakeCluster:
         self.faults: list[Exception | None] = []
         """Raised by the next writes, one each; None lets one pass."""
         self.list_version = ""
+        self.closed: set[str | None] = set()
+        """Namespaces whose systems may not be listed."""
         """Version of the next lists, if not that of the moment."""
 
     # What tests do to the cluster
@@ -208,9 +210,17 @@ class FakeCluster:
 
     # ports.Systems
 
-    async def list_identities(self) -> tuple[str, Mapping[SystemKey, ports.Listed]]:
-        self.reads.append("list systems")
-        metas = {key: found.body["metadata"] for key, found in self._systems.items()}
+    async def list_identities(
+        self, scope: str | None
+    ) -> tuple[str, Mapping[SystemKey, ports.Listed]]:
+        self.reads.append("list systems" + (f" of {scope}" if scope else ""))
+        if scope in self.closed:
+            raise ports.Refused("forbidden", status=403)
+        metas = {
+            key: found.body["metadata"]
+            for key, found in self._systems.items()
+            if scope in (None, key.namespace)
+        }
         return self.list_version or str(next(self._numbers)), {
             key: ports.Listed(meta["uid"], meta["resourceVersion"]) for key, meta in metas.items()
         }

@@ -68,11 +68,13 @@ class KubernetesCluster:
 
     async def identify(self, key: SystemKey) -> ports.Identity | observed.Absent | observed.Unknown:
         """Return which AgentSystem bears that name now."""
-        found = await self._read(
-            resources.system(key), names.SYSTEM_KIND, accept=api_client.METADATA
-        )
-        if not isinstance(found, bytes):
-            return found
+        path, kind = resources.system(key), names.SYSTEM_KIND
+        try:
+            found = await self._api.call("get", path, kind=kind, accept=api_client.METADATA)
+        except ports.Gone:
+            return observed.Absent()
+        except ports.ClusterUnreachable as exc:
+            return observed.Unknown(str(exc), retry_after_s=exc.retry_after_s)
         meta = self._decode_meta(found).metadata
         return ports.Identity(meta.uid, meta.generation, meta.deletion_timestamp is not None)
 
@@ -195,11 +197,9 @@ class KubernetesCluster:
         except ports.ConflictLost:
             return
 
-    async def _read(
-        self, path: str, kind: str, *, accept: str = api_client.JSON
-    ) -> bytes | observed.Absent | observed.Unknown:
+    async def _read(self, path: str, kind: str) -> bytes | observed.Absent | observed.Unknown:
         try:
-            return await self._api.call("get", path, kind=kind, accept=accept)
+            return await self._api.call("get", path, kind=kind)
         except ports.Gone:
             return observed.Absent()
         except ports.ClusterUnreachable as exc:

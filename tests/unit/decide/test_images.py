@@ -53,7 +53,7 @@ def test_a_reference_is_read_as_container_runtimes_read_it(image: str, want: Ref
         f"registry.example/team/app@{SHA}@{SHA}",
         "user@registry.example/team/app",
         "registry.example:5000:80/team/app",
-        "registry.example/te:am/app",
+        "registry.example/team:1/app",
         "registry.example/team/app\n",
     ],
 )
