@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import builders
+from tests import audit, builders
 from tests.conftest import ROOT
 from tests.kube import Kube, eventually
 
@@ -27,10 +27,11 @@ def operator_is_ready(kube: Kube) -> bool:
 
 
 @pytest.fixture(scope="session")
-def operator(kube: Kube) -> Iterator[Kube]:
+def operator(kube: Kube, cluster_name: str) -> Iterator[Kube]:
     """The cluster with the operator from `config/default`, ready.
 
-    Whatever the stories did, in the end the operator's log must show no traceback.
+    Whatever the stories did, in the end the operator's log must show no traceback, and the audit
+    log nothing that it had no right to, and no Secret.
     """
     kube.kubectl("apply", "--server-side", "-k", str(ROOT / "config" / "default"))
     eventually("operator ready", lambda: operator_is_ready(kube), within_s=120)
@@ -38,6 +39,10 @@ def operator(kube: Kube) -> Iterator[Kube]:
     for pod in kube.list("Pod", OPERATOR_NS):
         log = kube.kubectl("logs", "-n", OPERATOR_NS, pod["metadata"]["name"], "--tail=-1")
         assert "Traceback" not in log, log[-4000:]
+    user = f"system:serviceaccount:{OPERATOR_NS}:{OPERATOR}"
+    made = list(audit.requests(cluster_name, user=user))
+    assert made
+    assert [str(r) for r in made if r.forbidden or "secrets" in r.resource] == []
 
 
 @pytest.fixture
