@@ -19,6 +19,8 @@ NEXT_STEP = {
     "notices by itself (docs/runbooks/config-map-missing.md)",
     "ConfigMapKeyMissing": "add the key to the ConfigMap, or correct it in the spec "
     "(docs/runbooks/config-map-missing.md)",
+    "ImageNotAllowed": "name an image that the message's patterns allow, or none "
+    "(docs/runbooks/image-not-allowed.md)",
     "NameTaken": "an object of that name is not ours: delete or rename it, or rename the system "
     "(docs/runbooks/name-taken.md)",
     "TooLarge": "shorten instructions or answers: all agents' configurations together may hold "

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+FORBIDDEN = 403
 MUTATING = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 
@@ -26,6 +27,10 @@ class Request:
     namespace: str
     name: str
     code: int
+    group: str = ""
+    """API group; empty for the core's, and for paths that are no resource."""
+    forbidden: bool = False
+    """It was refused for want of a right, not by a quota or because a namespace ends."""
 
     def __str__(self) -> str:
         return f"{self.verb} {self.resource} {self.namespace}/{self.name} -> {self.code}"
@@ -90,4 +95,15 @@ def _request(event: dict[str, object]) -> Request:
         namespace=str(ref.get("namespace", "")),
         name=str(ref.get("name", "")),
         code=int(status.get("code", 0)),
+        group=str(ref.get("apiGroup", "")),
+        forbidden=_is_forbidden(event, status),
     )
+
+
+def _is_forbidden(event: dict[str, object], status: dict[str, object]) -> bool:
+    """Say whether a right was missing, at the door or for what an apply had to create."""
+    notes = event.get("annotations") or {}
+    assert isinstance(notes, dict)
+    refused = status.get("code") == FORBIDDEN
+    at_the_door = notes.get("authorization.k8s.io/decision") == "forbid"
+    return refused and (at_the_door or " cannot " in str(status.get("message", "")))

@@ -53,9 +53,8 @@ async def _run(given: settings.Settings, link: connection.Connection) -> int:
 
     take_signals()
     loop.set_exception_handler(handlers.complain)
-    evaluate = functools.partial(
-        engine.evaluate, settings=engine.Settings(default_image=given.runtime_image)
-    )
+    told = engine.Settings(given.runtime_image, allowed_images=given.allowed_images)
+    evaluate = functools.partial(engine.evaluate, settings=told)
     operator = Operator(given, link, evaluate=evaluate, stop=stop, take_signals=take_signals)
     try:
         await operator.run()

@@ -16,7 +16,7 @@ from agentsystem_operator.api.reasons import Reason
 from agentsystem_operator.api.spec import AgentSystemSpec
 from agentsystem_operator.api.tiers import TierDefaults
 from agentsystem_operator.api.types import Tier
-from agentsystem_operator.decide import references, workloads
+from agentsystem_operator.decide import images, references, workloads
 from agentsystem_operator.decide.references import Fault
 from agentsystem_operator.decide.rollout import Stage
 from agentsystem_operator.decide.workloads import Defaults, Owner
@@ -58,6 +58,13 @@ class Settings:
     default_image: str
     template: int = pod.TEMPLATE_VERSION
     tiers: Mapping[Tier, TierDefaults] = field(default_factory=lambda: tiers.TABLE)
+    allowed_images: tuple[str, ...] = ()
+    """Patterns of the images that a spec may name; none means all."""
+
+    @property
+    def allowed(self) -> images.Allowed:
+        """The images that a spec may name."""
+        return images.Allowed(self.allowed_images, self.default_image)
 
     @property
     def defaults(self) -> Defaults:
@@ -83,6 +90,8 @@ def evaluate(
         faults = [Fault(Reason.SPEC_INVALID, p.path, p.message) for p in parsed.problems]
         return this.kept_as_found(None, faults=tuple(faults))
     spec = parsed.spec
+    if not_allowed := images.faults(spec, settings.allowed):
+        return this.kept_as_found(spec, faults=not_allowed)
     match references.resolve(spec, observed.config_maps):
         case references.Unread(names=config_maps):
             return Reads(config_maps=config_maps)

@@ -78,9 +78,10 @@ class Cluster(Protocol):
         """Return a user's ConfigMap; never raises."""
 
     async def identify(self, key: SystemKey) -> Identity | observed.Absent | observed.Unknown:
-        """Return who bears that name now, straight from the apiserver; never raises.
+        """Return who bears that name now, straight from the apiserver; raises only `Refused`.
 
-        Asked before writing on behalf of a system, since a watch may show the past.
+        Asked before writing on behalf of a system, since a watch may show the past. A refusal
+        concerns one namespace, so unlike other doubt it holds up nobody else.
         """
 
     async def apply(self, manifest: Manifest, *, uid: str | None) -> observed.Child:
@@ -131,8 +132,11 @@ class Sink(Protocol[T_contra]):
 class Systems(Protocol):
     """What the sweep needs to know of all AgentSystems."""
 
-    async def list_identities(self) -> tuple[str, Mapping[SystemKey, Listed]]:
-        """Return the list's resource version and every AgentSystem, metadata only."""
+    async def list_identities(self, scope: str | None) -> tuple[str, Mapping[SystemKey, Listed]]:
+        """Return the list's resource version and every AgentSystem of a namespace (None: of all).
+
+        Metadata only.
+        """
 
     async def fetch(self, key: SystemKey) -> Mapping[str, Any] | None:
         """Return one AgentSystem as a whole, or None when there is none."""

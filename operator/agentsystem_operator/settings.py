@@ -2,14 +2,20 @@
 
 import argparse
 import os
+import re
 import socket
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
+
+from agentsystem_operator.decide import images
 
 RUNTIME_IMAGE = "localhost/agent-runtime:dev"
 NAMESPACE = "agentsystem-system"
+NAMESPACE_PATTERN = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+NAMESPACE_CHARACTERS = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,8 @@ class Settings:
     namespaces: tuple[str, ...]
     """Namespaces to serve; none means all."""
     runtime_image: str
+    allowed_images: tuple[str, ...]
+    """Patterns of the images that a spec may name; none means all."""
     kubeconfig: Path | None
     """None: the pod's own service account."""
     metrics_host: str
@@ -35,11 +43,11 @@ class Settings:
 def parse(arguments: Sequence[str], env: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings; ends the process with a message when they are wrong."""
     given = _parser(env).parse_args(arguments)
-    names = tuple(name.strip() for name in given.namespaces.split(",") if name.strip())
     host = socket.gethostname()
     return Settings(
-        namespaces=tuple(dict.fromkeys(names)),
+        namespaces=tuple(dict.fromkeys(given.namespaces)),
         runtime_image=given.runtime_image,
+        allowed_images=tuple(dict.fromkeys(given.allowed_images or ())),
         kubeconfig=Path(given.kubeconfig) if given.kubeconfig else None,
         metrics_host=given.metrics_host,
         metrics_port=given.metrics_port,
@@ -50,6 +58,49 @@ def parse(arguments: Sequence[str], env: Mapping[str, str] = os.environ) -> Sett
     )
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _namespaces(text: str) -> tuple[str, ...]:
+    """Return namespaces; a name goes into paths, and kopf would take a glob for a pattern."""
+    names = _names(text)
+    for name in names:
+        if len(name) > NAMESPACE_CHARACTERS or not re.fullmatch(NAMESPACE_PATTERN, name):
+            raise argparse.ArgumentTypeError(f"'{name}' cannot be the name of a namespace")
+    return names
+
+
+def _images(text: str) -> tuple[str, ...]:
+    patterns = _names(text)
+    if len(patterns) > images.PATTERNS_MAX:
+        raise argparse.ArgumentTypeError(f"more than {images.PATTERNS_MAX} patterns")
+    if not patterns:
+        # "Nothing" and "everything" are too far apart to guess which of them was meant.
+        raise argparse.ArgumentTypeError("no pattern; leave the flag out to allow all images")
+    for pattern in patterns:
+        if problem := images.pattern_problem(pattern):
+            raise argparse.ArgumentTypeError(f"'{pattern}' {problem}")
+    return patterns
+
+
+class _Join(argparse.Action):
+    """Joins what a flag is given each time; what the environment says stands only without it."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        """Append the names of one more flag."""
+        del parser, option_string
+        before = getattr(namespace, self.dest)
+        stated = before if isinstance(before, tuple) else ()
+        setattr(namespace, self.dest, (*stated, *cast("tuple[str, ...]", values)))
+
+
 def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="agentsystem-operator",
@@ -58,13 +109,16 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
 
-    def add(flag: str, default: str, text: str, **more: object) -> None:
+    def add(flag: str, default: str | None, text: str, **more: object) -> None:
         name = flag.upper().replace("-", "_")
         value = env.get(f"AGENTSYSTEM_{name}", default)
         parser.add_argument(f"--{flag}", default=value, help=text, **more)  # type: ignore[arg-type]
 
-    add("namespaces", "", "comma-separated namespaces to serve (default: all)")
+    text = "comma-separated namespaces to serve (default: all)"
+    add("namespaces", "", text, type=_namespaces, action=_Join)
     add("runtime-image", RUNTIME_IMAGE, "image of agents that state none")
+    text = "comma-separated patterns of the images that specs may name (default: all)"
+    add("allowed-images", None, text, type=_images, action=_Join)
     add("kubeconfig", "", "kubeconfig file, for runs outside a pod")
     add("metrics-host", "0.0.0.0", "address to listen on")  # noqa: S104 -- kubelet probes the pod's
     add("metrics-port", "8080", "port of /healthz, /readyz and /metrics", type=int)

@@ -26,6 +26,7 @@ from agentsystem_operator.shell import shards
 from agentsystem_operator.shell.children import Children, ChildSink
 from agentsystem_operator.shell.clock import SystemClock
 from agentsystem_operator.shell.contents import Contents, Seen
+from agentsystem_operator.shell.coverage import Cache, Coverage, Scope
 from agentsystem_operator.shell.elector import Elector
 from agentsystem_operator.shell.fence import FencedCluster
 from agentsystem_operator.shell.lifecycle import Lifecycle, Plan
@@ -67,18 +68,20 @@ class Operator:
         self._api = ApiClient(connection, metrics=self._metrics)
         # A renewal must not queue behind the workers' calls for a connection.
         self._lease_api = ApiClient(connection, metrics=self._metrics)
-        self._systems = KubernetesSystems(self._api, namespaces=settings.namespaces)
+        self._scopes: tuple[Scope, ...] = settings.namespaces or (None,)
+        self._systems = KubernetesSystems(self._api)
         self._queue: Queue[SystemKey] = Queue(waited=self._metrics.waited)
         self._store = Store(changed=self._enqueue)
         self._children = Children(changed=self._enqueue_known)
         self._contents = Contents(changed=self._enqueue)
         self._memory = Memory()
-        self._sweep = Sweep(self._systems, self._store)
+        self._sweep = Sweep(self._systems, self._store, scopes=self._scopes)
         self._startup = Startup(is_served=self._systems.is_served)
         self._outage = Outage(self._queue, probe=self._systems.probe)
         self._elector = self._build_elector()
         self._workforce = self._build_workforce(evaluate)
         self._reflectors = list(self._build_reflectors())
+        self._coverage = self._build_coverage()
 
     async def run(self) -> None:
         """Run until stopped."""
@@ -88,16 +91,18 @@ class Operator:
             alive=self._stalled,
             ready=self._unready,
             refresh=self._count_systems,
+            notes=lambda: self._coverage.missing,
         )
         await probes.start(self._settings.metrics_host, self._settings.metrics_port)
         plan = Plan(
             startup=self._startup,
-            caches=[reflector for _, reflector in self._reflectors],
+            caches=self._coverage,
             elector=self._elector,
             workforce=self._workforce,
             fill={
                 "systems": self._watch_systems,
                 "sweep": self._sweep.run,
+                "coverage": self._coverage.follow,
                 **{
                     f"watch {kind} {reflector.source.namespace or ''}": reflector.run
                     for kind, reflector in self._reflectors
@@ -115,7 +120,8 @@ class Operator:
 
     def _enqueue(self, key: SystemKey) -> None:
         # A standby would collect every name that ever was; who begins to lead looks at everything.
-        if self._elector.leading.is_set() and shards.owner(key) == shards.SHARD:
+        ours = self._elector.leading.is_set() and shards.owner(key) == shards.SHARD
+        if ours and self._coverage.serves(key.namespace):
             self._queue.add(key)
 
     def _enqueue_known(self, key: SystemKey) -> None:
@@ -126,8 +132,12 @@ class Operator:
         await self._workforce.run(self._elector, began=self._enqueue_all)
 
     def _enqueue_all(self) -> None:
+        self._enqueue_scope(None)
+
+    def _enqueue_scope(self, scope: Scope) -> None:
         for key in {*self._store, *self._memory}:
-            self._enqueue(key)
+            if scope in (None, key.namespace):
+                self._enqueue(key)
 
     async def _watch_systems(self) -> None:
         watch = handlers.SystemsWatch(
@@ -164,10 +174,16 @@ class Operator:
         return Workforce(self._queue, Reconciler(parts), self._outage, passed=self._metrics.passed)
 
     def _build_reflectors(self) -> Iterator[tuple[str, "Reflector[Any, Any]"]]:
-        for namespace in self._settings.namespaces or (None,):
+        for namespace in self._scopes:
             for kind in Kind:
                 yield kind.value, self._reflect_children(kind, namespace)
             yield USER_CONFIG_MAPS, self._reflect_config_maps(namespace)
+
+    def _build_coverage(self) -> Coverage:
+        scopes: dict[Scope, dict[str, Cache]] = {scope: {} for scope in self._scopes}
+        for kind, reflector in self._reflectors:
+            scopes[reflector.source.namespace][kind] = reflector
+        return Coverage(scopes, served=self._enqueue_scope)
 
     def _reflect_children(
         self, kind: Kind, namespace: str | None
@@ -215,11 +231,7 @@ class Operator:
     def _unready(self) -> list[str]:
         if self._startup.missing:
             return [self._startup.missing]
-        return [
-            f"not listed yet: {kind}"
-            for kind, reflector in self._reflectors
-            if not reflector.synced.is_set()
-        ]
+        return list(self._coverage.unready)
 
 
 def _seen(live: projections.Plain) -> Seen:

@@ -11,7 +11,7 @@ import pytest
 
 from demo import existing, installation, place
 from images import build
-from tests import builders
+from tests import audit, builders
 from tests.conftest import CONTEXT, ROOT
 from tests.kube import Kube, eventually
 
@@ -53,11 +53,12 @@ def operator_is_ready(kube: Kube) -> bool:
 
 
 @pytest.fixture(scope="session")
-def operator(kube: Kube) -> Iterator[Kube]:
+def operator(kube: Kube, request: pytest.FixtureRequest) -> Iterator[Kube]:
     """The cluster with the operator from `config/default`, ready.
 
-    Whatever the stories did, in the end the operator's log must show no traceback. A cluster of the
-    user's is left as it was found.
+    Whatever the stories did, in the end the operator's log must show no traceback, and a dev
+    cluster's audit log nothing that it had no right to, and no Secret. A cluster of the user's is
+    left as it was found.
     """
     where = place_of_the_user()
     if where is None:
@@ -69,6 +70,8 @@ def operator(kube: Kube) -> Iterator[Kube]:
         eventually("operator ready", lambda: operator_is_ready(kube), within_s=120)
         yield kube
         expect_no_traceback(kube)
+        if where is None:
+            expect_no_overreach(request.getfixturevalue("cluster_name"))
     finally:
         if where is not None:
             where.remove()
@@ -85,6 +88,14 @@ def expect_no_traceback(kube: Kube) -> None:
     for pod in kube.list("Pod", OPERATOR_NS):
         log = kube.kubectl("logs", "-n", OPERATOR_NS, pod["metadata"]["name"], "--tail=-1")
         assert "Traceback" not in log, log[-4000:]
+
+
+def expect_no_overreach(cluster_name: str) -> None:
+    """Look through the audit log for what the operator was refused, and for Secrets."""
+    user = f"system:serviceaccount:{OPERATOR_NS}:{OPERATOR}"
+    made = list(audit.requests(cluster_name, user=user))
+    assert made
+    assert [str(r) for r in made if r.forbidden or "secrets" in r.resource] == []
 
 
 @pytest.fixture

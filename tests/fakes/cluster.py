@@ -51,6 +51,8 @@ class FakeCluster:
         self.faults: list[Exception | None] = []
         """Raised by the next writes, one each; None lets one pass."""
         self.list_version = ""
+        self.closed: set[str | None] = set()
+        """Namespaces whose systems may not be listed."""
         """Version of the next lists, if not that of the moment."""
 
     # What tests do to the cluster
@@ -150,7 +152,7 @@ class FakeCluster:
         ref = manifest.ref
         self._write(f"apply {ref}")
         live = self._objects.get(ref)
-        self._check_apply(live, manifest.body, uid)
+        self._check_apply(live, uid)
         if manifest.body.get("spec", {}).get("replicas") == "wrong":
             raise ports.Refused("spec.replicas: expected numeric", status=400)
         before = copy.deepcopy(live)
@@ -208,9 +210,17 @@ class FakeCluster:
 
     # ports.Systems
 
-    async def list_identities(self) -> tuple[str, Mapping[SystemKey, ports.Listed]]:
-        self.reads.append("list systems")
-        metas = {key: found.body["metadata"] for key, found in self._systems.items()}
+    async def list_identities(
+        self, scope: str | None
+    ) -> tuple[str, Mapping[SystemKey, ports.Listed]]:
+        self.reads.append("list systems" + (f" of {scope}" if scope else ""))
+        if scope in self.closed:
+            raise ports.Refused("forbidden", status=403)
+        metas = {
+            key: found.body["metadata"]
+            for key, found in self._systems.items()
+            if scope in (None, key.namespace)
+        }
         return self.list_version or str(next(self._numbers)), {
             key: ports.Listed(meta["uid"], meta["resourceVersion"]) for key, meta in metas.items()
         }
@@ -228,10 +238,8 @@ class FakeCluster:
             raise fault
         self.writes.append(what)
 
-    def _check_apply(self, live: _Live | None, body: Mapping[str, Any], uid: str | None) -> None:
-        if uid is not None and (live is None or live.body["metadata"]["uid"] != uid):
-            raise ports.ConflictLost("409 Conflict")
-        if uid is None and live is not None and not live.main and _differs(live.body, body):
+    def _check_apply(self, live: _Live | None, uid: str | None) -> None:
+        if (live.body["metadata"]["uid"] if live else None) != uid:
             raise ports.ConflictLost("409 Conflict")
 
     def _same(self, ref: Ref, uid: str) -> _Live:
@@ -286,16 +294,3 @@ def _cut(fields: Object, path: list[str]) -> None:
             fields.pop(part, None)
             return
         fields = fields[part]
-
-
-def _differs(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Say whether a value that is wanted differs from one that stands there."""
-    for key, value in wanted.items():
-        if key not in live or key in ("apiVersion", "kind"):
-            continue
-        if isinstance(value, Mapping) and isinstance(live[key], Mapping):
-            if _differs(live[key], value):
-                return True
-        elif live[key] != value:
-            return True
-    return False

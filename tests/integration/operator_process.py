@@ -111,7 +111,12 @@ def account(kube: Kube, folder: Path) -> Path:
     """Install the operator's account and rights; returns a kubeconfig that uses it."""
     kube.apply(builders.namespace(NAMESPACE))
     kube.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "config" / "rbac"))
-    token = kube.kubectl("create", "token", ACCOUNT, "-n", NAMESPACE, "--duration=2h").strip()
+    return log_in(kube, folder, NAMESPACE)
+
+
+def log_in(kube: Kube, folder: Path, namespace: str) -> Path:
+    """Return a kubeconfig that uses the operator's account in that namespace."""
+    token = kube.kubectl("create", "token", ACCOUNT, "-n", namespace, "--duration=2h").strip()
     config = yaml.safe_load(Path(kube.kubeconfig).read_text())
     cluster = dict(config["clusters"][0]["cluster"])
     if "certificate-authority" in cluster:

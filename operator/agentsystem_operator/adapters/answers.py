@@ -16,7 +16,11 @@ UNAUTHORIZED, NOT_FOUND, CONFLICT, GONE, TOO_MANY = 401, 404, 409, 410, 429
 SERVER_ERRORS = 500
 TEXT_MAX = 500
 """Longer refusals would only repeat themselves, once per container."""
-_OF_THE_OBJECT = ("failed calling webhook", "request is too large")
+_OF_THE_OBJECT = (
+    "failed calling webhook",
+    "request is too large",
+    "trying to send message larger than max",
+)
 """Internal errors that concern the object that was written: the apiserver itself is well."""
 RETRY_AFTER_MAX_S = 60.0
 """A server that asks for more is asked again after this."""

@@ -20,6 +20,12 @@ from agentsystem_operator.model.references import Kind, Ref, SystemKey
 
 STATUS_MANAGER = "agentsystem-status"
 REPORTER = "agentsystem.dev/operator"
+NO_VERSION = "1"
+"""A version that no object has: such an apply creates, and conflicts with whatever is there.
+
+Without it, an object that somebody made since we looked would be merged into ours, unless one of
+its fields happens to differ.
+"""
 NOTE_MAX = 1024
 """Bytes that events.k8s.io/v1 takes as `note`."""
 
@@ -62,22 +68,24 @@ class KubernetesCluster:
 
     async def identify(self, key: SystemKey) -> ports.Identity | observed.Absent | observed.Unknown:
         """Return which AgentSystem bears that name now."""
-        found = await self._read(
-            resources.system(key), names.SYSTEM_KIND, accept=api_client.METADATA
-        )
-        if not isinstance(found, bytes):
-            return found
+        path, kind = resources.system(key), names.SYSTEM_KIND
+        try:
+            found = await self._api.call("get", path, kind=kind, accept=api_client.METADATA)
+        except ports.Gone:
+            return observed.Absent()
+        except ports.ClusterUnreachable as exc:
+            return observed.Unknown(str(exc), retry_after_s=exc.retry_after_s)
         meta = self._decode_meta(found).metadata
         return ports.Identity(meta.uid, meta.generation, meta.deletion_timestamp is not None)
 
     async def apply(self, manifest: Manifest, *, uid: str | None) -> observed.Child:
         """Server-side apply; forced only on the object that we know."""
-        body, query = manifest.body, {"fieldManager": projections.MAIN_MANAGER}
+        query = {"fieldManager": projections.MAIN_MANAGER}
+        guard = {"resourceVersion": NO_VERSION}
         if uid is not None:
-            body = {**body, "metadata": {**body["metadata"], "uid": uid}}
+            guard = {"uid": uid}
             query["force"] = "true"
-        # Unforced, the apply of a new object conflicts instead of overwriting one that somebody
-        # else made since we looked.
+        body = {**manifest.body, "metadata": {**manifest.body["metadata"], **guard}}
         answer = await self._api.call(
             "apply",
             resources.child(manifest.ref),
@@ -189,11 +197,9 @@ class KubernetesCluster:
         except ports.ConflictLost:
             return
 
-    async def _read(
-        self, path: str, kind: str, *, accept: str = api_client.JSON
-    ) -> bytes | observed.Absent | observed.Unknown:
+    async def _read(self, path: str, kind: str) -> bytes | observed.Absent | observed.Unknown:
         try:
-            return await self._api.call("get", path, kind=kind, accept=accept)
+            return await self._api.call("get", path, kind=kind)
         except ports.Gone:
             return observed.Absent()
         except ports.ClusterUnreachable as exc:

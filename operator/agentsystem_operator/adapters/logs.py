@@ -4,6 +4,7 @@ Extra fields of a record are written as they are; no code of ours passes bodies,
 """
 
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 
@@ -35,10 +36,23 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line, default=str).decode()
 
 
+class FirstAttempts(logging.Filter):
+    """Drops what kopf says of the second and every later attempt of a request, which never end."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether the record is news."""
+        found = _ATTEMPT.match(str(record.msg))
+        return found is None or found[1] == "1"
+
+
+_ATTEMPT = re.compile("Request attempt #([0-9]+)")
+
+
 def configure(level: str) -> None:
     """Send everything to standard error as JSON; frameworks speak up from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
+    handler.addFilter(FirstAttempts())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

@@ -20,15 +20,18 @@ class ProbeServer:
         alive: Callable[[], Sequence[str]],
         ready: Callable[[], Sequence[str]],
         refresh: Callable[[], None],
+        notes: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         """Take functions that return what is wrong; nothing wrong is 200.
 
-        `alive` must never depend on a remote service (I19).
+        `alive` must never depend on a remote service (I19). `notes` are shown by a replica that
+        is ready nevertheless: a namespace that is missing must not stop a rollout of ours.
         """
         self._metrics = metrics
         self._alive = alive
         self._ready = ready
         self._refresh = refresh
+        self._notes = notes
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -52,7 +55,7 @@ class ProbeServer:
         return _answer(self._alive())
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        return _answer(self._ready())
+        return _answer(self._ready(), notes=self._notes())
 
     async def _page(self, _: web.Request) -> web.Response:
         self._refresh()
@@ -61,6 +64,6 @@ class ProbeServer:
         )
 
 
-def _answer(wrong: Sequence[str]) -> web.Response:
-    text = "\n".join(wrong) or "ok"
-    return web.Response(status=503 if wrong else 200, text=text + "\n")
+def _answer(wrong: Sequence[str], *, notes: Sequence[str] = ()) -> web.Response:
+    lines = wrong or ("ok", *notes)
+    return web.Response(status=503 if wrong else 200, text="\n".join(lines) + "\n")

@@ -26,6 +26,8 @@ WATCH_S = (290, 590)
 """A watch is ended by the server after a random time within these, so that ends are spread."""
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 3.0
 """An apiserver that is back must be noticed within 5 s."""
+REFUSED_MAX_S = 30.0
+"""What we have no right to see is asked for less often: a person has to grant it first."""
 SHORT_S = 1.0
 """A watch that ends sooner was cut, not ended: reconnecting in a tight loop would only hurt."""
 RELIST_EVERY_S = 2.0
@@ -104,6 +106,8 @@ class Reflector(Generic[S, T]):
         self._failures = 0
         self._relisted_at = float("-inf")
         self.synced = asyncio.Event()
+        self.answered = asyncio.Event()
+        self.refusal = ""
         shape = source.shape
         self._decode_event: Callable[[bytes], _Event[S]] = _decoder(_Event[shape])  # type: ignore[valid-type]  # a type made at run time
         self._decode_page: Callable[[bytes], _Page[S]] = _decoder(_Page[shape])  # type: ignore[valid-type]  # as above
@@ -136,13 +140,22 @@ class Reflector(Generic[S, T]):
     async def _back_off(self, exc: Exception) -> None:
         if isinstance(exc, ports.Gone):
             self._version = ""
+        most = BACKOFF_MAX_S
+        if isinstance(exc, ports.Refused):
+            self.refusal, most = str(exc), REFUSED_MAX_S
+            self.answered.set()
         self._failures += 1
         if self._failures == 1:  # one line per outage
             logger.warning(
                 "watch interrupted; trying again",
-                extra={"kind": self.source.kind, "reason": type(exc).__name__, "error": str(exc)},
+                extra={
+                    "kind": self.source.kind,
+                    "namespace": self.source.namespace or "",
+                    "reason": type(exc).__name__,
+                    "error": str(exc),
+                },
             )
-        delay = min(BACKOFF_FIRST_S * 2 ** min(self._failures, 10), BACKOFF_MAX_S)
+        delay = min(BACKOFF_FIRST_S * 2 ** min(self._failures, 10), most)
         stated = exc.retry_after_s if isinstance(exc, ports.ClusterUnreachable) else None
         jitter = random.uniform(0.5, 1.0)  # noqa: S311 -- spreads load, guards nothing
         await asyncio.sleep(max(stated or 0.0, delay * jitter))
@@ -178,6 +191,7 @@ class Reflector(Generic[S, T]):
         )
         self._hear()
         self.synced.set()
+        self.answered.set()
         if went_back:
             # What this list showed was taken for late news; the next one is believed.
             raise Relist("the cluster went back in time")
@@ -235,7 +249,7 @@ class Reflector(Generic[S, T]):
 
     def _hear(self) -> None:
         self._heard = self._monotonic()
-        self._failures = 0
+        self._failures, self.refusal = 0, ""
 
 
 def _decoder(shape: Any) -> Callable[[bytes], Any]:

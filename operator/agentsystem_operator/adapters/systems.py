@@ -37,17 +37,34 @@ class _Resources(msgspec.Struct):
 class KubernetesSystems:
     """Implements `ports.Systems`."""
 
-    def __init__(self, api: ApiClient, *, namespaces: tuple[str, ...]) -> None:
+    def __init__(self, api: ApiClient) -> None:
         self._api = api
-        self._scopes: tuple[str | None, ...] = namespaces or (None,)
         self._decode = msgspec.json.Decoder(_Page).decode
         self._decode_resources = msgspec.json.Decoder(_Resources).decode
 
-    async def list_identities(self) -> tuple[str, Mapping[SystemKey, ports.Listed]]:
-        """Return the version of the (oldest) list and every AgentSystem in our scope."""
+    async def list_identities(
+        self, scope: str | None
+    ) -> tuple[str, Mapping[SystemKey, ports.Listed]]:
+        """Return the list's version and every AgentSystem of a namespace, or of the cluster."""
         found: dict[SystemKey, ports.Listed] = {}
-        versions = [await self._list(scope, found) for scope in self._scopes]
-        return min(versions, key=lambda version: int(version or 0)), found
+        query = {"limit": str(PAGE)}
+        for _ in range(PAGES_MAX):
+            content = await self._api.call(
+                "list",
+                resources.AGENT_SYSTEM.collection(scope),
+                kind=resources.AGENT_SYSTEM.kind,
+                query=query,
+                accept=api_client.METADATA_LIST,
+            )
+            page = self._decode(content)
+            for item in page.items:
+                meta = item.metadata
+                key = SystemKey(meta.namespace, meta.name)
+                found[key] = ports.Listed(meta.uid, meta.resource_version)
+            if not page.metadata.continue_:
+                return page.metadata.resource_version, found
+            query["continue"] = page.metadata.continue_
+        raise ports.ClusterUnreachable("more AgentSystems than can be listed")
 
     async def fetch(self, key: SystemKey) -> Mapping[str, Any] | None:
         """Return one AgentSystem as a whole, or None when there is none."""
@@ -73,23 +90,3 @@ class KubernetesSystems:
     async def probe(self) -> None:
         """Return when the apiserver says it is ready; raises otherwise."""
         await self._api.call("get", "/readyz", kind="Probe")
-
-    async def _list(self, scope: str | None, found: dict[SystemKey, ports.Listed]) -> str:
-        query = {"limit": str(PAGE)}
-        for _ in range(PAGES_MAX):
-            content = await self._api.call(
-                "list",
-                resources.AGENT_SYSTEM.collection(scope),
-                kind=resources.AGENT_SYSTEM.kind,
-                query=query,
-                accept=api_client.METADATA_LIST,
-            )
-            page = self._decode(content)
-            for item in page.items:
-                meta = item.metadata
-                key = SystemKey(meta.namespace, meta.name)
-                found[key] = ports.Listed(meta.uid, meta.resource_version)
-            if not page.metadata.continue_:
-                return page.metadata.resource_version
-            query["continue"] = page.metadata.continue_
-        raise ports.ClusterUnreachable("more AgentSystems than can be listed")

@@ -87,6 +87,11 @@ class Reason(_Documented):
         "ConfigMapKeyMissing",
         "A ConfigMap that the spec names lacks the key.",
     )
+    IMAGE_NOT_ALLOWED = (
+        "ImageNotAllowed",
+        "The spec names an image that the operator's --allowed-images do not cover; what runs goes "
+        "on running, and changes wait.",
+    )
     NAME_TAKEN = (
         "NameTaken",
         "An object that the system needs exists and belongs to someone else; it is left alone.",

@@ -8,8 +8,6 @@ entry Service comes last, when there is something to reach.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import orjson
-
 from agentsystem_operator.decide.workloads import Owner, Workload
 from agentsystem_operator.model import hashing
 from agentsystem_operator.model.actions import Manifest
@@ -17,7 +15,11 @@ from agentsystem_operator.model.observed import RevisionRecord
 from agentsystem_operator.model.references import Kind
 from agentsystem_operator.plan import agent_config, pod
 from agentsystem_operator.plan.config_map import build_config_map
-from agentsystem_operator.plan.controller_revision import build_controller_revision, data_of
+from agentsystem_operator.plan.controller_revision import (
+    build_controller_revision,
+    data_of,
+    stored_bytes,
+)
 from agentsystem_operator.plan.deployment import build_deployment
 from agentsystem_operator.plan.network_policy import build_network_policy
 from agentsystem_operator.plan.persistent_volume_claim import build_persistent_volume_claim
@@ -54,8 +56,8 @@ class Wanted:
 
     @property
     def record_bytes(self) -> int:
-        """Size of the record's data."""
-        return len(orjson.dumps(self.record.body["data"]))
+        """Size of the record's data, as it is stored."""
+        return stored_bytes(self.record.body["data"])
 
     @property
     def config_bytes(self) -> int:

@@ -24,10 +24,11 @@ logger = logging.getLogger(__name__)
 Endless = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Synced(Protocol):
-    """Something that fills a cache."""
+class Caches(Protocol):
+    """Everything that has to be seen before anything is decided."""
 
-    synced: asyncio.Event
+    async def wait(self) -> None:
+        """Return when enough is seen to begin."""
 
 
 class PartEnded(Exception):
@@ -39,7 +40,7 @@ class Plan:
     """The parts, by when they start."""
 
     startup: Startup
-    caches: Sequence[Synced]
+    caches: Caches
     elector: Elector
     workforce: Workforce
     fill: Mapping[str, Endless]
@@ -74,8 +75,7 @@ class Lifecycle:
     async def _begin(self) -> None:
         await self._plan.startup.wait()
         self._start(self._plan.fill)
-        for cache in self._plan.caches:
-            await cache.synced.wait()
+        await self._plan.caches.wait()
         logger.info("caches filled")
         self._start(self._plan.lead)
 

@@ -8,6 +8,7 @@ the operator makes at rest (I3).
 import asyncio
 import logging
 import random
+from collections.abc import Sequence
 
 from agentsystem_operator import ports
 from agentsystem_operator.model import versions
@@ -25,12 +26,16 @@ logger = logging.getLogger(__name__)
 class Sweep:
     """Compares the store with the cluster."""
 
-    def __init__(self, systems: ports.Systems, store: Store) -> None:
+    def __init__(
+        self, systems: ports.Systems, store: Store, *, scopes: Sequence[str | None] = (None,)
+    ) -> None:
+        """Take the namespaces that are served; None stands for all of them."""
         self._systems = systems
         self._store = store
+        self._scopes = scopes
         self._wanted = asyncio.Event()
-        self._version = ""
-        """Of the last list."""
+        self._versions: dict[str | None, str] = {}
+        """Of the last list of each scope."""
 
     def soon(self) -> None:
         """Sweep shortly, since something may have been missed."""
@@ -49,12 +54,23 @@ class Sweep:
 
     async def once(self) -> None:
         """Remove what does not exist any more, and read what differs."""
-        version, listed = await self._systems.list_identities()
-        if versions.is_older(version, self._version):
+        for scope in self._scopes:
+            try:
+                await self._once(scope)
+            except ports.Refused as exc:
+                # What we may not see is in doubt: its systems stay as they are known.
+                extra = {"namespace": scope or "", "error": str(exc)}
+                logger.info("sweep refused", extra=extra)
+
+    async def _once(self, scope: str | None) -> None:
+        version, listed = await self._systems.list_identities(scope)
+        if versions.is_older(version, self._versions.get(scope, "")):
             logger.warning("the cluster was restored to an older state; reading everything again")
             self._store.distrust()
-        self._version = version
+        self._versions[scope] = version
         for key in self._store:
+            if scope not in (None, key.namespace):
+                continue
             known = self._store.packed(key)
             if known is not None and key not in listed and not _is_later(known, version):
                 logger.warning("missed a deletion", extra=_fields(key))

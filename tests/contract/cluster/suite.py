@@ -89,6 +89,20 @@ class ClusterContract:
             await world.cluster.apply(manifest, uid=None)
         assert await world.cluster.read(manifest.ref, owner_uid=uid) == Taken("")
 
+    @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.REPLICA_SET])
+    async def test_what_was_made_meanwhile_is_not_taken_over_though_nothing_conflicts(
+        self, world: World, kind: Kind
+    ) -> None:
+        """Somebody else's object may even be equal to ours in every field."""
+        key, uid = world.add_system("equal")
+        manifest = _manifest(key, uid, kind)
+        foreign = {**manifest.body, "metadata": {"name": manifest.ref.name}}
+        foreign["metadata"]["namespace"] = manifest.ref.namespace
+        world.add_foreign(manifest.ref, foreign)
+        with pytest.raises(ports.ConflictLost):
+            await world.cluster.apply(manifest, uid=None)
+        assert await world.cluster.read(manifest.ref, owner_uid=uid) == Taken("")
+
     async def test_the_wrong_object_is_never_written(self, world: World) -> None:
         key, uid = world.add_system("wrong")
         made = await _make(world, key, uid)

@@ -55,6 +55,15 @@ CASES = [
         {"message": "etcdserver: request is too large"},
     ),
     Case(
+        "larger than can be sent to the store",
+        500,
+        ports.Refused,
+        {
+            "message": "rpc error: code = ResourceExhausted desc = trying to send message larger"
+            " than max (3000426 vs. 2097152)"
+        },
+    ),
+    Case(
         "store without a leader",
         500,
         ports.ClusterUnreachable,

@@ -35,6 +35,19 @@ async def test_a_read_that_is_put_off_says_until_when() -> None:
 
 
 @virtual
+async def test_being_refused_a_look_at_a_system_is_no_outage() -> None:
+    """It concerns one namespace; doubt about the apiserver would hold up all the others."""
+
+    async def forbidden(_: web.BaseRequest) -> web.StreamResponse:
+        return web.json_response({"message": "no"}, status=403)
+
+    async with serve(forbidden) as api:
+        cluster = KubernetesCluster(api, clock=FakeClock(), instance="me")
+        with pytest.raises(ports.Refused):
+            await cluster.identify(KEY)
+
+
+@virtual
 async def test_a_hand_over_of_several_requests_takes_no_longer_than_one_write_may() -> None:
     async def slow(request: web.BaseRequest) -> web.StreamResponse:
         await asyncio.sleep(4)

@@ -29,6 +29,20 @@ def test_one_record_is_one_line_whatever_it_says() -> None:
     assert "\n" not in logs.JsonFormatter().format(record)
 
 
+def test_of_endless_attempts_only_the_first_is_logged() -> None:
+    """Its attempts are endless, and kopf logs each."""
+
+    def logged(message: str) -> bool:
+        return bool(logs.FirstAttempts().filter(logging.makeLogRecord({"msg": message})))
+
+    assert [logged(f"Request attempt #{n} failed; will retry") for n in (1, 2, 11)] == [
+        True,
+        False,
+        False,
+    ]
+    assert logged("Request attempt")
+
+
 def test_a_field_is_never_a_whole_body() -> None:
     found = line("x" * 5000, error="y" * 5000)
     assert (len(str(found["message"])), len(str(found["error"]))) == (logs.VALUE_MAX,) * 2

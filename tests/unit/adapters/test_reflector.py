@@ -21,6 +21,15 @@ from tests.fakes.api_server import (
 )
 from tests.fakes.virtual_time import virtual
 
+SOURCE: Source[projections.Plain, Child] = Source(
+    kind="ConfigMap",
+    path="/api/v1/configmaps",
+    namespace=None,
+    shape=projections.Plain,
+    project=lambda live: projections.child(Kind.CONFIG_MAP, live),
+    selector="ours=yes",
+)
+
 
 class Diary:
     """A sink that writes down what it is told."""
@@ -45,15 +54,7 @@ async def reflect(server: ApiServer) -> tuple[list[str], float]:
     """Run a script to its end; returns what the sink was told and the time it took."""
     diary = Diary()
     async with serve(server.answer) as api:
-        source = Source(
-            kind="ConfigMap",
-            path="/api/v1/configmaps",
-            namespace=None,
-            shape=projections.Plain,
-            project=lambda live: projections.child(Kind.CONFIG_MAP, live),
-            selector="ours=yes",
-        )
-        reflector = Reflector(api, source, diary)
+        reflector = Reflector(api, SOURCE, diary)
         began = asyncio.get_running_loop().time()
         task = asyncio.create_task(reflector.run())
         await server.done.wait()
@@ -213,3 +214,24 @@ async def test_a_stream_that_never_can_be_trusted_is_not_a_stream_of_lists() -> 
     server.watches = [[event("ADDED", config_map("a", 9))] for _ in range(10)]
     _, took = await reflect(server)
     assert took >= 18
+
+
+@virtual
+async def test_what_may_not_be_listed_is_told_and_asked_for_ever_less_often() -> None:
+    server = ApiServer()
+    forbidden = {"message": 'configmaps is forbidden: User "op" cannot list'}
+    server.lists = [(403, forbidden)] * 1000
+    async with serve(server.answer) as api:
+        reflector = Reflector(api, SOURCE, Diary())
+        task = asyncio.create_task(reflector.run())
+        await asyncio.sleep(1)
+        assert (reflector.answered.is_set(), reflector.synced.is_set()) == (True, False)
+        assert "cannot list" in reflector.refusal
+        await asyncio.sleep(3600)
+        asked = len(server.requests)
+        assert 120 <= asked <= 260  # a cap of 30 s, and jitter
+        server.lists = [page(version=5)]
+        await server.done.wait()
+        assert (reflector.synced.is_set(), reflector.refusal) == (True, "")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

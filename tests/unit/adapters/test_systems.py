@@ -44,18 +44,22 @@ def system(name: str, version: int) -> dict[str, Any]:
 
 
 @virtual
-async def test_all_pages_of_all_namespaces_are_listed() -> None:
+async def test_all_pages_of_a_namespace_or_of_the_cluster_are_listed() -> None:
     script = Script(
         (200, page(system("a", 1), version=30, more="token")),
-        (200, page(system("b", 2), version=30)),
+        (200, page(system("b", 2), version=31)),
         (200, page(version=20)),
     )
     async with serve(script) as api:
-        version, found = await KubernetesSystems(api, namespaces=("x", "y")).list_identities()
-    assert (version, sorted(key.name for key in found)) == ("20", ["a", "b"])
+        systems = KubernetesSystems(api)
+        version, found = await systems.list_identities("x")
+        assert await systems.list_identities(None) == ("20", {})
+    assert (version, sorted(key.name for key in found)) == ("31", ["a", "b"])
     assert found[SystemKey("shop", "a")] == ports.Listed("uid-a", "1")
     assert script.asked[1][2]["continue"] == "token"
-    assert [path.split("/")[5] for _, path, _, _ in script.asked] == ["x", "x", "y"]
+    within = "/apis/agentsystem.dev/v1alpha1/namespaces/x/agentsystems"
+    everywhere = "/apis/agentsystem.dev/v1alpha1/agentsystems"
+    assert [path for _, path, _, _ in script.asked] == [within, within, everywhere]
 
 
 @virtual
@@ -63,7 +67,7 @@ async def test_a_missing_system_is_none_and_a_missing_crd_is_not_served() -> Non
     served = {"resources": [{"name": "agentsystems"}, {"name": "agentsystems/status"}]}
     script = Script((404, {}), (404, {}), (200, {"resources": []}), (200, served))
     async with serve(script) as api:
-        systems = KubernetesSystems(api, namespaces=())
+        systems = KubernetesSystems(api)
         assert await systems.fetch(SystemKey("shop", "none")) is None
         assert [await systems.is_served() for _ in range(3)] == [False, False, True]
 

@@ -16,7 +16,9 @@ from agentsystem_operator.model.references import Kind
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 CONFIG = ROOT / "config"
-INSTALLED = ("crds", "config/default", "config/rbac", "config/manager")
+CLUSTER_WIDE = ("crds", "config/default", "config/rbac", "config/rbac/account", "config/manager")
+NAMESPACED = ("config/namespaced", "config/namespaced/tenant")
+RIGHTS = ("config/rbac", "config/rbac/account", "config/namespaced/tenant")
 Object = dict[str, Any]
 
 
@@ -32,7 +34,7 @@ def only(kind: str, name: str = "agentsystem-operator") -> Object:
     """The one object of that kind and name."""
     found = [
         each
-        for each in objects(*INSTALLED)
+        for each in objects(*CLUSTER_WIDE)
         if (each["kind"], each["metadata"]["name"]) == (kind, name)
     ]
     assert len(found) == 1
@@ -49,7 +51,7 @@ def granted(role: Object) -> dict[tuple[str, str], set[str]]:
     }
 
 
-@pytest.mark.parametrize("folder", INSTALLED)
+@pytest.mark.parametrize("folder", CLUSTER_WIDE + NAMESPACED)
 def test_a_kustomization_lists_exactly_the_files_beside_it(folder: str) -> None:
     listed = yaml.safe_load((ROOT / folder / "kustomization.yaml").read_text())["resources"]
     there = {file.name for file in (ROOT / folder).glob("*.yaml")} - {"kustomization.yaml"}
@@ -60,7 +62,7 @@ def test_a_kustomization_lists_exactly_the_files_beside_it(folder: str) -> None:
 
 @pytest.mark.parametrize("kind", ["ClusterRole", "Role"])
 def test_no_right_is_a_wildcard_and_none_is_about_secrets(kind: str) -> None:
-    roles = [each for each in objects("config/rbac") if each["kind"] == kind]
+    roles = [each for each in objects(*RIGHTS) if each["kind"] == kind]
 
     assert roles
     for role in roles:
@@ -83,6 +85,19 @@ def test_the_operator_may_do_exactly_what_its_adapters_do() -> None:
     want[system.group, f"{system.plural}/status"] = {"patch"}
 
     assert granted(only("ClusterRole")) == want
+
+
+def test_a_served_namespace_grants_what_the_cluster_would_to_the_same_account() -> None:
+    (role,) = [each for each in objects("config/namespaced/tenant") if each["kind"] == "Role"]
+    (binding,) = [
+        each for each in objects("config/namespaced/tenant") if each["kind"] == "RoleBinding"
+    ]
+
+    assert role["rules"] == only("ClusterRole")["rules"]
+    assert binding["subjects"] == only("ClusterRoleBinding")["subjects"]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    # Which namespace it is, is said on installation.
+    assert "namespace" not in role["metadata"] | binding["metadata"]
 
 
 def test_a_lease_can_be_taken_only_in_the_operators_namespace() -> None:
@@ -115,7 +130,7 @@ def test_the_operators_pods_are_reached_at_their_one_port_only() -> None:
 
 def test_the_operators_pods_are_not_taken_for_children() -> None:
     """Reflectors select by this label; the operator must never see itself."""
-    for each in objects(*INSTALLED):
+    for each in objects(*CLUSTER_WIDE, *NAMESPACED):
         assert "app.kubernetes.io/managed-by" not in each["metadata"].get("labels", {})
     template = only("Deployment")["spec"]["template"]
     assert "app.kubernetes.io/managed-by" not in template["metadata"]["labels"]

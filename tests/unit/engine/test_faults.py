@@ -84,6 +84,20 @@ def changed_to(world: World, case: Case) -> None:
         world.config_maps["texts"] = Text(case.texts)
 
 
+@pytest.mark.parametrize("grows", ["<", ">", "&", "\u2028"])
+def test_a_record_is_measured_as_the_apiserver_stores_it(grows: str) -> None:
+    """Six bytes for each of these characters: 250 kB of them are too much for a record."""
+    world = systems.of_one(agents=[IN_TEXTS])
+    world.config_maps["texts"] = Text({"front": grows * 250_000})
+
+    assert world.wrote(world.settle) == ["status"]
+    assert world.condition("ConfigValid") == ("False", "TooLarge")
+
+    world.config_maps["texts"] = Text({"front": grows * 150_000})
+    world.settle()
+    assert world.condition("Ready") == ("True", "AllAgentsReady")
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_new_system_says_what_is_wrong_and_makes_nothing(case: Case) -> None:
     world = systems.of_one()

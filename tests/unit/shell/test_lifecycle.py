@@ -11,9 +11,12 @@ from agentsystem_operator.shell.lifecycle import Lifecycle, PartEnded, Plan
 from tests.fakes.virtual_time import settle, virtual
 
 
-class Cache:
+class Caches:
     def __init__(self) -> None:
         self.synced = asyncio.Event()
+
+    async def wait(self) -> None:
+        await self.synced.wait()
 
 
 class Parts:
@@ -22,7 +25,7 @@ class Parts:
     def __init__(self) -> None:
         self.diary: list[str] = []
         self.served = asyncio.Event()
-        self.cache = Cache()
+        self.cache = Caches()
         self.stop = asyncio.Event()
         self.broken: Exception | None = None
         self.ended = asyncio.Event()
@@ -61,7 +64,7 @@ class Parts:
     def lifecycle(self) -> Lifecycle:
         plan = Plan(
             startup=self,  # type: ignore[arg-type]  # a stand-in
-            caches=[self.cache],
+            caches=self.cache,
             elector=self,  # type: ignore[arg-type]  # a stand-in
             workforce=self,  # type: ignore[arg-type]  # a stand-in
             fill={"systems": self.kopf, "watch": self.part("watch")},  # type: ignore[dict-item]

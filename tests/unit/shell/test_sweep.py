@@ -65,6 +65,19 @@ async def test_a_system_made_after_the_list_stays() -> None:
 
 
 @virtual
+async def test_a_namespace_that_may_not_be_listed_keeps_its_systems_and_hides_no_other() -> None:
+    cluster, store, _, _ = make()
+    closed, lost, new = (SystemKey(ns, "one") for ns in ("closed", "open", "open-too"))
+    for key in (closed, lost):
+        store.put(cluster.add_system(key, manifests.spec()))
+        cluster.remove_system(key)
+    cluster.add_system(new, manifests.spec())
+    cluster.closed.add("closed")
+    await Sweep(cluster, store, scopes=("closed", "open", "open-too")).once()
+    assert set(store) == {closed, new}
+
+
+@virtual
 async def test_it_runs_every_ten_minutes_and_soon_after_a_restart_of_the_watch() -> None:
     cluster, _, sweep, _ = make()
     task = asyncio.create_task(sweep.run())
