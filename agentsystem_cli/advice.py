@@ -29,6 +29,8 @@ NEXT_STEP = {
     "missing right (docs/runbooks/apply-refused.md)",
     "BelowDesired": "pods are missing outside a rollout: kubectl get pods "
     "-l agentsystem.dev/system={name} (docs/runbooks/degraded.md)",
+    "WaitingForVolume": "the message names a node: is it well? kubectl get node NODE; if it will "
+    "not come back, see docs/runbooks/waiting-for-volume.md",
     "PausedBySpec": "nothing is changed until `paused` is false again",
 }
 

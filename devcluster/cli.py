@@ -100,15 +100,31 @@ def parser() -> argparse.ArgumentParser:
     each.add_argument("archive", type=Path)
     add("kubectl", _kubectl, "run kubectl as the cluster's admin: kubectl [--name NAME] ...")
     add("exec", _exec, "run a command in the cluster's network: exec [--name NAME] -- ...")
-    each = add("node", _node, "cut a node's power, switch it on, or run a command on it (after --)")
-    each.add_argument("verb", choices=["stop", "start", "exec"])
-    each.add_argument("what", metavar="NODE")
+    _add_node(add("node", _node, "break a node or its network, or run a command on it (after --)"))
     each = add("restart", _restart, "kill a program of the control plane and start it again")
     each.add_argument("what", metavar="PROGRAM", help="apiserver, etcd, scheduler, ...")
     each.add_argument("--down-for", type=float, default=0.0, metavar="SECONDS")
     add("_launch", _launch, None)
     add("_supervise", _supervise, None)
     return top
+
+
+def _add_node(each: argparse.ArgumentParser) -> None:
+    each.add_argument(
+        "verb",
+        choices=["stop", "start", "exec", "cut", "loss", "delay", "mend"],
+        help="stop: a power cut; cut, loss, delay: network faults, until mend or stop",
+    )
+    each.add_argument("what", metavar="NODE")
+    each.add_argument(
+        "--from",
+        dest="whom",
+        choices=["all", "apiserver"],
+        default="all",
+        help="of cut: whom to cut the node off from (default: all)",
+    )
+    each.add_argument("--percent", type=float, help="of loss: share of packets, each way")
+    each.add_argument("--ms", type=int, help="of delay: milliseconds, each way")
 
 
 def _up(cluster: layout.Cluster, chosen: argparse.Namespace) -> None:
@@ -137,10 +153,13 @@ def _status(cluster: layout.Cluster, chosen: argparse.Namespace) -> int:
         return 1
     answer = control.ask(cluster.socket, {"do": "status"}, say=say)
     print(f"{cluster.name}: {answer['state']}")
+    wrong = answer["faults"]
     for kind in ("processes", "nodes"):
         found = answer[kind]
         for name, running in found.items() if isinstance(found, dict) else ():
-            print(f"  {name}: {'running' if running else 'stopped'}")
+            fault = wrong.get(name) if isinstance(wrong, dict) else None
+            more = f" ({fault})" if fault else ""
+            print(f"  {name}: {'running' if running else 'stopped'}{more}")
     print(f"  fake nodes: {answer['fake_nodes']}")
     print(f"  controllers: {answer['controller_qps']} requests/s each")
     return 0
@@ -192,8 +211,11 @@ def _exec(cluster: layout.Cluster, chosen: argparse.Namespace) -> None:
 
 def _node(cluster: layout.Cluster, chosen: argparse.Namespace) -> None:
     outer = launch.pid(cluster)
-    if chosen.verb != "exec":
+    if chosen.verb in ("stop", "start"):
         _fault(cluster, chosen.verb, chosen.what, 0.0)
+        return
+    if chosen.verb != "exec":
+        _network_fault(cluster, chosen)
         return
     command = _needed(chosen.command)
     request: control.Request = {"do": "node-pid", "what": chosen.what}
@@ -211,6 +233,19 @@ def _restart(cluster: layout.Cluster, chosen: argparse.Namespace) -> None:
 
 def _fault(cluster: layout.Cluster, verb: str, what: str, pause_s: float) -> None:
     control.ask(cluster.socket, {"do": verb, "what": what, "for": pause_s}, say=say)
+
+
+def _network_fault(cluster: layout.Cluster, chosen: argparse.Namespace) -> None:
+    option, how = {
+        "cut": ("--from", chosen.whom),
+        "loss": ("--percent", chosen.percent),
+        "delay": ("--ms", chosen.ms),
+        "mend": ("", ""),
+    }[chosen.verb]
+    if how is None:
+        raise DevClusterError(f"node {chosen.verb} needs {option}")
+    request: control.Request = {"do": chosen.verb, "what": chosen.what, "how": str(how)}
+    control.ask(cluster.socket, request, say=say)
 
 
 def _launch(cluster: layout.Cluster, chosen: argparse.Namespace) -> None:

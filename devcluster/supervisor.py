@@ -19,6 +19,7 @@ from devcluster import (
     control_plane,
     egress,
     fake_nodes,
+    faults,
     launch,
     layout,
     machines,
@@ -51,6 +52,10 @@ class Supervisor:
                 node, cluster, self._nodes, self._say, isolated=chosen.network_policies
             )
             for node in self._nodes
+        }
+        self._cables = {
+            name: faults.Cable(machine, cluster.bridge, self._say)
+            for name, machine in self._machines.items()
         }
 
     def run(self) -> int:
@@ -183,6 +188,8 @@ class Supervisor:
                 return self._status()
             case "stop" | "start" | "restart" as verb:
                 return self._fault(str(verb), str(request["what"]), float(str(request["for"])))
+            case "cut" | "loss" | "delay" | "mend" as verb:
+                return self._network_fault(str(verb), str(request["what"]), str(request["how"]))
             case "load-image":
                 return self._load_image(descriptor)
             case "node-pid":
@@ -212,6 +219,7 @@ class Supervisor:
             "state": state,
             "processes": {name: kept.running for name, kept in self._kept.items()},
             "nodes": {name: machine.running for name, machine in self._machines.items()},
+            "faults": {name: str(cable.faults) for name, cable in self._cables.items()},
             "fake_nodes": len(self._fakes),
             "controller_qps": self._chosen.controller_qps or control_plane.UPSTREAM_QPS,
         }
@@ -222,12 +230,28 @@ class Supervisor:
         else:
             target = self._program(what)
         if verb in ("stop", "restart"):
+            if what in self._cables:
+                self._cables[what].forget()
             target.stop()
             time.sleep(pause_s)
         if verb in ("start", "restart"):
             target.start()
             if what in ("etcd", "apiserver", "kube-apiserver"):
                 client.wait("apiserver ready", client.ready, APISERVER_LIMIT_S)
+        return {}
+
+    def _network_fault(self, verb: str, what: str, how: str) -> dict[str, object]:
+        self._machine(what)
+        cable = self._cables[what]
+        match verb:
+            case "cut":
+                cable.cut(how)
+            case "loss":
+                cable.lose(float(how))
+            case "delay":
+                cable.delay(int(how))
+            case _:
+                cable.mend()
         return {}
 
     def _program(self, what: str) -> Kept:

@@ -1,5 +1,5 @@
 // Command devcluster-tools is the small Go half of the supervisor: what must start in
-// milliseconds and stay small (PID 1, relay) or what Python's standard library cannot do (X.509).
+// milliseconds and stay small (PID 1, relays) or what Python's standard library cannot do (X.509).
 package main
 
 import (
@@ -9,7 +9,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(fmt.Errorf("usage: devcluster-tools init|node-init|relay|certs ..."))
+		fail(fmt.Errorf("usage: devcluster-tools init|node-init|relay|delay|certs ..."))
 	}
 	args := os.Args[2:]
 	switch os.Args[1] {
@@ -19,6 +19,8 @@ func main() {
 		os.Exit(runNodeInit(args))
 	case "relay":
 		fail(runRelay(args))
+	case "delay":
+		fail(runDelay(args))
 	case "certs":
 		fail(runCerts(args))
 	default:

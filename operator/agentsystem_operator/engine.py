@@ -289,16 +289,20 @@ class _Pass:
 
     def _rows(self, plan: Wanted) -> tuple[Row, ...]:
         was_done = self._reported("active") == plan.revision
-        return rows.planned(plan, self._mine(), was_done=was_done)
+        return rows.planned(plan, self._mine(), claims=self._claims(), was_done=was_done)
 
     def _rows_as_found(self, spec: AgentSystemSpec | None) -> tuple[Row, ...]:
-        found = self.observed.children.values()
         return rows.as_found(
             self._mine(),
             declared=None if spec is None else _declared_replicas(spec, self.settings),
-            claims={c.agent: c.ref.name for c in found if c.ref.kind is _CLAIM},
+            claims=self._claims(),
             was_done=self._reported("active") == self._reported("desired"),
         )
+
+    def _claims(self) -> Mapping[str, Child]:
+        """Return the volumes by agent; they have no owner."""
+        found = self.observed.children.values()
+        return {child.agent: child for child in found if child.ref.kind is _CLAIM}
 
     def _reported(self, revision: str) -> str:
         return body.revision(self.system.status, revision)

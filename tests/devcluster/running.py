@@ -124,6 +124,19 @@ def command_of(pid: int) -> str:
         return ""
 
 
+def processes_of_pod(uid: str) -> dict[int, str]:
+    """Host pids of a pod's processes with their commands; the pause process aside."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = f"pod{uid}" in (entry / "cgroup").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if ours and (words := command_of(int(entry.name))) and not words.startswith("/pause"):
+            found[int(entry.name)] = words
+    return found
+
+
 @dataclass(frozen=True)
 class Footprint:
     """What a cluster could leave on the host outside of its directory."""

@@ -27,8 +27,11 @@ class Load:
     first_at: float
 
 
-def start(kube: Kube, ns: str, url: str, *, per_second: int, seconds: int) -> str:
-    """Start the client and wait for its first good answer; returns the pod's name."""
+def start(kube: Kube, ns: str, url: str, *, per_second: int, seconds: int, node: str = "") -> str:
+    """Start the client, on a node if one is named, and wait for its first good answer.
+
+    Returns the pod's name.
+    """
     kube.apply(
         {
             "apiVersion": "v1",
@@ -37,13 +40,22 @@ def start(kube: Kube, ns: str, url: str, *, per_second: int, seconds: int) -> st
             "data": {"client.py": SCRIPT.read_text()},
         }
     )
-    kube.apply(_pod(ns, [url, str(per_second), str(seconds)]))
+    pod = _pod(ns, [url, str(per_second), str(seconds)])
+    if node:
+        pod["spec"]["nodeSelector"] = {"kubernetes.io/hostname": node}
+    kube.apply(pod)
     eventually(
         "the client's first answer",
         lambda: "started" in kube.kubectl("logs", "-n", ns, "load", ok=False),
         within_s=60,
     )
     return "load"
+
+
+def stop(kube: Kube, ns: str, pod: str) -> None:
+    """Let the client send nothing more; it reports when all answers are there."""
+    end = "import os, signal; os.kill(1, signal.SIGTERM)"
+    kube.kubectl("exec", "-n", ns, pod, "--", "python3", "-c", end)
 
 
 def finish(kube: Kube, ns: str, pod: str, *, within_s: float) -> Load:

@@ -1,11 +1,12 @@
 """Runs inside a pod: `client.py URL PER_SECOND SECONDS`; prints `started`, then one JSON line.
 
-A new connection per request, so that each is balanced anew; each failure is tried once more.
-Bounded: PER_SECOND * SECONDS requests, 10 s each.
+A new connection per request, so that each is balanced anew; each failure is tried once more, a
+while later. Bounded: PER_SECOND * SECONDS requests, 10 s each; SIGTERM ends the sending sooner.
 """
 
 import http.client
 import json
+import signal
 import sys
 import threading
 import time
@@ -13,6 +14,8 @@ import urllib.request
 
 BODY = json.dumps({"messages": [{"role": "user", "content": "hello"}]}).encode()
 TIMEOUT_S = 10
+# As usual for clients of such APIs; at once, a retry would meet the same dead pod half the time.
+RETRY_AFTER_S = 1.0
 FAILED = (OSError, ValueError, LookupError, http.client.HTTPException)
 
 
@@ -42,6 +45,7 @@ def ask_twice(url: str, tally: Tally) -> None:
     except FAILED as first:
         with tally.lock:
             tally.failures.append((at, f"{type(first).__name__}: {first}"))
+        time.sleep(RETRY_AFTER_S)
         try:
             ask(url)
         except FAILED:
@@ -62,12 +66,15 @@ def wait_for_first(url: str) -> None:
 
 def main() -> None:
     """Wait for the first answer, then keep the rate."""
+    enough = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: enough.set())
     url, per_second, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     wait_for_first(url)
     print("started", flush=True)
     tally, first_at, threads = Tally(), time.time(), []
     for number in range(per_second * seconds):
-        time.sleep(max(0.0, first_at + number / per_second - time.time()))
+        if enough.wait(max(0.0, first_at + number / per_second - time.time())):
+            break
         thread = threading.Thread(target=ask_twice, args=(url, tally))
         thread.start()
         threads.append(thread)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,6 +136,80 @@ def test_an_autoscaler_follows_cpu(cluster: running.Cluster) -> None:
 
     running.eventually("autoscaler adds a pod", scaled, within_s=100)
     assert "busy" in cluster.kubectl("top", "pods", "-n", NAMESPACE)
+
+
+def round_trips(cluster: running.Cluster, address: str, count: int) -> list[float | None]:
+    script = Path(running.__file__).with_name("ping.py")
+    said = cluster.run("exec", "--", sys.executable, str(script), address, str(count))
+    trips: list[float | None] = json.loads(said)
+    return trips
+
+
+def test_a_bad_cable_loses_and_delays_what_it_was_told_to(cluster: running.Cluster) -> None:
+    """20 % each way is 36 % of round trips; 50 ms each way is 100 ms."""
+    pod = pods(cluster, "echo")["node-2"]["ip"]
+    cluster.run("node", "loss", "node-2", "--percent", "20")
+    cluster.run("node", "delay", "node-2", "--ms", "50")
+    assert "node-2: running (20 % lost each way, 50 ms late each way)" in cluster.run("status")
+
+    trips = round_trips(cluster, pod, 400)
+    back = [trip for trip in trips if trip is not None]
+    lost = 1 - len(back) / len(trips)
+    assert 0.24 < lost < 0.48  # five standard deviations
+    assert min(back) >= 0.1
+    assert statistics.median(back) < 0.2
+    other = round_trips(cluster, pods(cluster, "echo")["node-1"]["ip"], 50)
+    assert None not in other
+
+    cluster.run("node", "mend", "node-2")
+    mended = round_trips(cluster, pod, 100)
+    assert statistics.median(trip for trip in mended if trip is not None) < 0.05
+    assert None not in mended
+
+
+def test_a_node_that_is_cut_off_from_the_apiserver_goes_on(cluster: running.Cluster) -> None:
+    """Its pods answer those of others, by name too, while the cluster takes it for lost."""
+    here = pods(cluster, "echo")["node-1"]
+    there = pods(cluster, "echo")["node-2"]
+    for _ in range(2):  # a second time changes nothing
+        cluster.run("node", "cut", "node-2", "--from", "apiserver")
+    assert "node-2: running (cut off from the apiserver)" in cluster.run("status")
+
+    logs = cluster.attempt("kubectl", "logs", "-n", NAMESPACE, there["name"])
+    assert "timeout" in logs.stderr
+    condition = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
+    running.eventually(
+        "taken for lost",
+        lambda: cluster.kubectl("get", "node", "node-2", "-o", condition) == "Unknown",
+        within_s=90,
+    )
+    assert cluster.run(*on(here, "get", f"http://{there['ip']}:8000/")).strip() == there["name"]
+    # the other way round, from a namespace that the control plane has no part in
+    ask = (
+        f"import urllib.request as r; print(r.urlopen('http://{here['ip']}:8000/').read().decode())"
+    )
+    said = cluster.run("node", "exec", "node-2", "--", "python3", "-c", ask)
+    assert said.strip() == here["name"]
+
+    cluster.run("node", "mend", "node-2")
+    cluster.kubectl("wait", "node/node-2", "--for=condition=Ready", "--timeout=60s")
+
+
+def test_a_node_that_is_cut_off_hears_nobody(cluster: running.Cluster) -> None:
+    there = pods(cluster, "echo")["node-2"]["ip"]
+    here = pods(cluster, "echo")["node-1"]
+    cluster.run("node", "cut", "node-2")
+    assert round_trips(cluster, there, 20) == [None] * 20
+    refused = cluster.attempt(*on(here, "get", f"http://{there}:8000/"))
+    assert "Client.Timeout" in refused.stderr
+    cluster.run("node", "mend", "node-2")
+    assert None not in round_trips(cluster, there, 20)
+    refused = cluster.attempt("node", "cut", "node-9")
+    assert "this cluster has no node 'node-9'; its nodes: node-1, node-2" in refused.stderr
+
+
+def on(pod: dict[str, str], *command: str) -> tuple[str, ...]:
+    return ("kubectl", "exec", "-n", NAMESPACE, pod["name"], "--", "/probe", *command)
 
 
 def test_data_outlives_a_stopped_node_and_goes_with_its_claim(cluster: running.Cluster) -> None:

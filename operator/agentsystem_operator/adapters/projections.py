@@ -33,9 +33,10 @@ class Labels(msgspec.Struct, gc=False):
 
 
 class Annotations(msgspec.Struct, gc=False):
-    """The annotation that is ours."""
+    """The annotation that is ours, and the scheduler's on claims."""
 
     intent: str = msgspec.field(name=names.INTENT, default="")
+    node: str = msgspec.field(name="volume.kubernetes.io/selected-node", default="")
 
 
 class Owner(_Struct):
@@ -169,6 +170,7 @@ def child(kind: Kind, live: Plain) -> observed.Child:
         deleting=meta.deletion_timestamp is not None,
         rollout=_rollout(live) if isinstance(live, Deployment) else None,
         record=_record(live) if isinstance(live, ControllerRevision) else None,
+        node=intern(meta.annotations.node) if kind is Kind.PERSISTENT_VOLUME_CLAIM else "",
     )
 
 

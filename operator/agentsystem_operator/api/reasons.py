@@ -107,6 +107,12 @@ class Reason(_Documented):
         "BelowDesired",
         "Fewer pods than desired have been available for 60 s, outside a rollout.",
     )
+    WAITING_FOR_VOLUME = (
+        "WaitingForVolume",
+        "An agent has had no available pod for 60 s, and its sessions are on a volume that was "
+        "made for one node: unless the storage can move, its pod waits for that node. The message "
+        "names agent, volume and node.",
+    )
     AS_DESIRED = ("AsDesired", "As many pods as desired are available, or soon will be.")
 
     PAUSED_BY_SPEC = ("PausedBySpec", "spec.paused is true.")

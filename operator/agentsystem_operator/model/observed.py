@@ -93,6 +93,9 @@ class Child:
     """Deployments only."""
     record: RevisionRecord | None = None
     """ControllerRevisions only."""
+    node: str = ""
+    """PersistentVolumeClaims only: the node that the scheduler had the volume made for; empty
+    while there is none, and where volumes are made before pods."""
 
 
 @dataclass(frozen=True, slots=True)

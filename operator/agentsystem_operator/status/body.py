@@ -13,6 +13,7 @@ from agentsystem_operator.api.reasons import ConditionType, Reason
 from agentsystem_operator.decide.rollout import Stage
 from agentsystem_operator.model import names
 from agentsystem_operator.model.observed import Remembered
+from agentsystem_operator.status import conditions
 from agentsystem_operator.status.conditions import Verdict
 from agentsystem_operator.status.report import Report, Row
 
@@ -104,7 +105,10 @@ def _reason(row: Row, report: Report) -> Reason:
         return Reason.ROLLING_OUT
     if row.desired == 0:
         return Reason.SCALED_TO_ZERO
-    return Reason.AGENT_READY if row.complete else Reason.BELOW_DESIRED
+    if row.complete:
+        return Reason.AGENT_READY
+    waiting = conditions.waits_for_volume(row, report)
+    return Reason.WAITING_FOR_VOLUME if waiting else Reason.BELOW_DESIRED
 
 
 def _since(before: tuple[Any, Any] | None, verdict: Verdict, now: datetime) -> str:

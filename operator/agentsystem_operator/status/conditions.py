@@ -40,7 +40,7 @@ def available(report: Report) -> Verdict:
     asleep = [row.name for row in report.rows if row.desired == 0]
     if asleep:
         return Verdict(F, Reason.SCALED_TO_ZERO, f"0 replicas wanted: {_some(asleep)}")
-    lacking = [row.name for row in report.rows if not row.enough]
+    lacking = [row.called for row in report.rows if not row.enough]
     if lacking:
         return Verdict(F, Reason.AGENTS_UNAVAILABLE, f"too few available pods: {_some(lacking)}")
     if not report.rows:
@@ -62,7 +62,7 @@ def progressing(report: Report) -> Verdict:
     """Return whether a rollout of ours is going on."""
     stages = {row.stage for row in report.rows}
     if Stage.OVERDUE in stages:
-        late = _some([row.name for row in report.rows if row.stage is Stage.OVERDUE])
+        late = _some([row.called for row in report.rows if row.stage is Stage.OVERDUE])
         return Verdict(F, Reason.DEADLINE_EXCEEDED, f"not rolled out within 600 s: {late}")
     if Stage.ROLLING not in stages:
         held = _held_back(report, stages)
@@ -75,12 +75,15 @@ def progressing(report: Report) -> Verdict:
 
 def degraded(report: Report) -> Verdict:
     """Return whether pods have been missing for long outside a rollout, or a rollout is stuck."""
-    late = [row.name for row in report.rows if row.stage is Stage.OVERDUE]
+    late = [row.called for row in report.rows if row.stage is Stage.OVERDUE]
     if late:
         return Verdict(T, Reason.DEADLINE_EXCEEDED, f"not rolled out within 600 s: {_some(late)}")
-    short = [row.name for row in report.rows if _has_been_short(row, report)]
+    short = [row for row in report.rows if _has_been_short(row, report)]
     if short:
-        return Verdict(T, Reason.BELOW_DESIRED, f"fewer pods than desired: {_some(short)}")
+        waiting = all(waits_for_volume(row, report) for row in short)
+        reason = Reason.WAITING_FOR_VOLUME if waiting else Reason.BELOW_DESIRED
+        told = _some([row.called for row in short])
+        return Verdict(T, reason, f"fewer pods than desired: {told}")
     return Verdict(F, Reason.AS_DESIRED, "no agent has lacked pods for 60 s")
 
 
@@ -103,6 +106,14 @@ def ready(report: Report) -> Verdict:
         rollout = progressing(report)
         return Verdict(F, rollout.reason, rollout.message)
     return Verdict(T, Reason.ALL_AGENTS_READY, "every agent runs what is declared")
+
+
+def waits_for_volume(row: Row, report: Report) -> bool:
+    """Return whether an agent has long had no pod and its volume was made for one node.
+
+    A pod that is restarted where it was is back before that: it waits for nothing.
+    """
+    return _has_been_short(row, report) and not row.enough and bool(row.claim and row.node)
 
 
 def _held_back(report: Report, stages: set[Stage]) -> Verdict | None:

@@ -23,6 +23,8 @@ class Row:
     """What its pods should be of; "" when that cannot be told."""
     stage: Stage
     claim: str | None = None
+    node: str = ""
+    """Which node the claim's volume was made for, "" when for none or it has no claim."""
 
     @property
     def enough(self) -> bool:
@@ -33,6 +35,17 @@ class Row:
     def complete(self) -> bool:
         """Whether it has every pod that it should have."""
         return rollout.has_all(self.live, self.desired)
+
+    @property
+    def called(self) -> str:
+        """Its name, with what ties it to one node if it stands still without its pod.
+
+        In a rollout the name alone: there the node may become known while the text is shown.
+        """
+        tied = self.claim and self.node and self.stage in (Stage.DONE, Stage.OVERDUE)
+        if not tied or self.enough:
+            return self.name
+        return f"{self.name} (needs its volume {self.claim}, made for node {self.node})"
 
     @property
     def short_since(self) -> datetime | None:

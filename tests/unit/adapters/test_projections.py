@@ -36,6 +36,15 @@ def test_a_rollout_goes_on_until_its_controller_calls_it_complete(
     assert (found.moving, found.deadline_exceeded) == (moving, late)
 
 
+@pytest.mark.parametrize(
+    ("kind", "node"), [(Kind.PERSISTENT_VOLUME_CLAIM, "node-2"), (Kind.SERVICE, "")]
+)
+def test_only_a_claim_has_a_node_that_its_volume_was_made_for(kind: Kind, node: str) -> None:
+    annotations = {"volume.kubernetes.io/selected-node": "node-2"}
+    body = {"metadata": {"name": "c", "namespace": "shop", "annotations": annotations}}
+    assert projections.decoder(kind)(orjson.dumps(body)).node == node
+
+
 def test_a_deployment_that_says_nothing_moves_not_and_lacks_nothing() -> None:
     found = rollout()
     assert (found.moving, found.deadline_exceeded, found.unavailable_since) == (False, False, None)

@@ -9,7 +9,7 @@ from agentsystem_operator.api.reasons import ConditionType, Reason
 from agentsystem_operator.decide.references import Fault
 from agentsystem_operator.decide.rollout import Stage
 from agentsystem_operator.status import conditions
-from agentsystem_operator.status.report import Report
+from agentsystem_operator.status.report import Report, Row
 from tests.unit.status.reports import NOW, pods, report, row
 
 MISSING = Fault(Reason.CONFIG_MAP_MISSING, "spec.agents[0]", "ConfigMap 'x' does not exist")
@@ -21,6 +21,13 @@ OVERDUE = row("research", stage=Stage.OVERDUE, live=pods(2, 1, deadline_exceeded
 def short(*, since_s: int, stage: Stage = Stage.DONE) -> Report:
     since = NOW - timedelta(seconds=since_s)
     return report(row(live=pods(2, 1, unavailable_since=since), desired=2, stage=stage))
+
+
+LOST = pods(1, 0, unavailable_since=NOW - timedelta(seconds=60))
+
+
+def without_pod(*others: Row, node: str) -> Report:
+    return report(row(live=LOST, claim="support--front", node=node), *others)
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,20 @@ CASES = (
         "one pod of two has been lost for a minute",
         short(since_s=60),
         degraded=("True", "BelowDesired"),
+    ),
+    Case(
+        "the only pod has been lost for a minute, and its volume is on one node",
+        without_pod(node="node-2"),
+        available=("False", "AgentsUnavailable"),
+        degraded=("True", "WaitingForVolume"),
+        ready=("False", "AgentsUnavailable"),
+    ),
+    Case(
+        "another agent has lost its pod too, for another reason",
+        without_pod(row("research", live=LOST), node="node-2"),
+        available=("False", "AgentsUnavailable"),
+        degraded=("True", "BelowDesired"),
+        ready=("False", "AgentsUnavailable"),
     ),
     Case(
         "one pod of two is missing in a rollout",
