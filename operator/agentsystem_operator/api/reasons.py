@@ -55,6 +55,17 @@ class ConditionStatus(_Documented):
     UNKNOWN = ("Unknown", "It could not be told.")
 
 
+class Pinned(_Documented):
+    """What an agent is held to until it is changed anyway, so that an upgrade rolls no pod."""
+
+    IMAGE = ("Image", "The default image, where the spec states none.")
+    TEMPLATE = ("Template", "The version of what a pod and its configuration are rendered as.")
+    REPLICAS = ("Replicas", "The tier's number of replicas, where the agent states none.")
+    SESSION_STORE = ("SessionStore", "The tier's session store, where the spec states none.")
+    PRE_STOP = ("PreStop", "The tier's time for which a pod that has to stop serves on.")
+    SPREAD = ("Spread", "Whether the tier requires, or prefers, a host of its own for each pod.")
+
+
 class Reason(_Documented):
     """Why a condition is what it is, or why an agent is as it is."""
 

@@ -55,6 +55,17 @@ class Revision(_Reported):
     """Hash of the last revision that every agent has fully rolled out."""
 
 
+class PinnedSetting(_Reported):
+    """One default that an agent is held to, so that an upgrade of the operator rolls no pod."""
+
+    setting: Word
+    """Image, Template, Replicas, SessionStore, PreStop or Spread."""
+    held: Annotated[str, Field(max_length=256)]
+    """What the agent runs with."""
+    next: Annotated[str, Field(max_length=256)]
+    """What it gets with its next change that rolls it anyway."""
+
+
 class AgentStatus(_Reported):
     """How one agent is doing."""
 
@@ -72,6 +83,10 @@ class AgentStatus(_Reported):
     """Why the agent is not as desired, as one word of the closed set."""
     claim: Annotated[str, Field(max_length=253)] | None = None
     """PersistentVolumeClaim of the agent's sessions; it outlives the system."""
+    pinned: Annotated[tuple[PinnedSetting, ...], Field(max_length=8), MapList("setting")] | None = (
+        None
+    )
+    """What is held back until the agent is changed; absent when nothing is."""
 
 
 class AgentSystemStatus(_Reported):

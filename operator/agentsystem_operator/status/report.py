@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agentsystem_operator.decide import rollout
+from agentsystem_operator.decide.pins import HeldBack
 from agentsystem_operator.decide.references import Fault
 from agentsystem_operator.decide.rollout import Stage
 from agentsystem_operator.model.observed import Rollout
@@ -23,6 +24,8 @@ class Row:
     """What its pods should be of; "" when that cannot be told."""
     stage: Stage
     claim: str | None = None
+    held_back: tuple[HeldBack, ...] | None = None
+    """What waits for the agent's next change; None when that cannot be told."""
 
     @property
     def enough(self) -> bool:

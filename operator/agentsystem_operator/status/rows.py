@@ -30,6 +30,7 @@ def _planned(agent: AgentChildren, mine: Mapping[Ref, Child], *, was_done: bool)
         revision=agent.revision,
         stage=rollout.stage(live, agent.revision, was_done=was_done),
         claim=agent.claim,
+        held_back=agent.workload.held_back,
     )
 
 

@@ -15,7 +15,7 @@ from agent_runtime.app import config_file
 from agent_runtime.app.config_file import Surroundings
 from agentsystem_operator.api import tiers
 from agentsystem_operator.api.spec import AgentSystemSpec
-from agentsystem_operator.decide import workloads
+from agentsystem_operator.decide import pins, workloads
 from agentsystem_operator.model.references import SystemKey
 from agentsystem_operator.plan import agent_config
 from tests.contract.runtime.serving import REPOSITORY
@@ -23,7 +23,7 @@ from tests.contract.runtime.serving import REPOSITORY
 SAMPLES = sorted((REPOSITORY / "config/samples").glob("*.yaml"))
 LAPTOP = Surroundings(in_cluster=False, grace_seconds=25.0, state_home=Path("/state"))
 CLUSTER = Surroundings(in_cluster=True, grace_seconds=25.0, state_home=Path("/state"))
-DEFAULTS = workloads.Defaults(template=1, image="agent-runtime:dev", tiers=tiers.TABLE)
+DEFAULTS = pins.Defaults(template=1, image="agent-runtime:dev", tiers=tiers.TABLE)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def test_every_pod_s_config_is_accepted(path: Path) -> None:
         sample.spec,
         sample.texts,
         owner=workloads.Owner(sample.key, "uid"),
-        pins={},
+        pinned={},
         defaults=DEFAULTS,
     )
     served = [accepted(agent_config.of_workload(workload), CLUSTER) for workload in found]
