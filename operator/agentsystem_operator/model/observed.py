@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from agentsystem_operator.model.references import Ref
+from agentsystem_operator.model.rivals import Claim
 
 
 class ReplicasOwner(StrEnum):
@@ -93,6 +94,8 @@ class Child:
     """Deployments only."""
     record: RevisionRecord | None = None
     """ControllerRevisions only."""
+    claims: tuple[Claim, ...] = ()
+    """What other managers have written since we last applied it; mostly nothing."""
 
 
 @dataclass(frozen=True, slots=True)

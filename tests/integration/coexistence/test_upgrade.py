@@ -6,9 +6,7 @@ the generations of Deployments are compared, so neither says anything of itself.
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,10 @@ from typing import Any
 import pytest
 
 from tests import audit, builders
-from tests.integration.crd import serve
-from tests.integration.operator_process import IMAGE, RELEASED, USER, account, operator
+from tests.integration.operator_process import IMAGE, RELEASED, USER, operator
 from tests.kube import Kube, eventually
 
-_numbers = itertools.count(1)
-NEXT = "tests.integration.next_operator"
+NEXT = "tests.integration.coexistence.next_operator"
 NEXT_IMAGE = "localhost/agent-runtime:next"
 TEAM = (builders.agent("front"), builders.agent("research"))
 
@@ -46,20 +42,6 @@ UPGRADES = (
     Upgrade("another default image", RELEASED, NEXT_IMAGE, IMAGE_HELD),
     Upgrade("another image, tier table and template", NEXT, NEXT_IMAGE, IMAGE_HELD | REST_HELD),
 )
-
-
-@pytest.fixture
-def credentials(kube: Kube, tmp_path: Path) -> Path:
-    serve(kube)
-    return account(kube, tmp_path)
-
-
-@pytest.fixture
-def ns(kube: Kube) -> Iterator[str]:
-    name = f"upgrade-{next(_numbers)}-{int(time.time())}"
-    kube.apply(builders.namespace(name))
-    yield name
-    kube.delete("Namespace", name)
 
 
 def deployments(kube: Kube, ns: str) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,39 @@
+"""An operator beside whom others write, and a namespace for each story."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import builders
+from tests.integration.crd import serve
+from tests.integration.operator_process import Process, account, operator
+from tests.kube import Kube
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def credentials(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The operator's kubeconfig."""
+    serve(kube)
+    return account(kube, tmp_path_factory.mktemp("operator"))
+
+
+@pytest.fixture(scope="module")
+def running(credentials: Path) -> Iterator[Process]:
+    """One operator for all stories of a module."""
+    with operator(credentials, credentials.parent / "log", "--identity", "beside") as process:
+        yield process
+
+
+@pytest.fixture
+def ns(kube: Kube) -> Iterator[str]:
+    name = f"beside-{next(_numbers)}-{int(time.time())}"
+    kube.apply(builders.namespace(name))
+    yield name
+    kube.delete("Namespace", name)
