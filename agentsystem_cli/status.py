@@ -10,7 +10,7 @@ import click
 from agentsystem_cli import advice, cluster
 
 # These are good when False; all others when True.
-NEGATIVE = frozenset({"Degraded", "Paused"})
+NEGATIVE = frozenset({"Degraded", "Paused", "Stalled"})
 # Progressing is neither good nor bad: it says that something is under way.
 NEUTRAL = frozenset({"Progressing"})
 Row = collections.abc.Sequence[str]

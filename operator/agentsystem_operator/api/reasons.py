@@ -45,6 +45,11 @@ class ConditionType(_Documented):
         "past its deadline.",
     )
     PAUSED = ("Paused", "spec.paused is true: no object of the system is changed.")
+    STALLED = (
+        "Stalled",
+        "True is bad: the newest spec is not carried out, and will not be until somebody acts. "
+        "kstatus calls that Failed.",
+    )
 
 
 class ConditionStatus(_Documented):
@@ -117,5 +122,7 @@ class Reason(_Documented):
 
     PAUSED_BY_SPEC = ("PausedBySpec", "spec.paused is true.")
     NOT_PAUSED = ("NotPaused", "spec.paused is false.")
+
+    NOT_STALLED = ("NotStalled", "The system is as declared, or on its way by itself.")
 
     AGENT_READY = ("AgentReady", "The agent has all its pods, on the desired revision.")

@@ -19,6 +19,9 @@ def _rfc3339(moment: datetime) -> str:
 
 
 Timestamp = Annotated[AwareDatetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+NOT_OBSERVED = -1
+"""What a new object has as observedGeneration, by default: without it tools that know kstatus take
+an object that nobody has looked at yet for one that is as it should be."""
 Count = Annotated[int, Field(ge=0, le=100_000)]
 Word = Annotated[str, Field(max_length=128)]
 
@@ -33,7 +36,7 @@ class Condition(_Reported):
     """One aspect of the system's state; see the table of conditions and reasons."""
 
     type: Annotated[str, Field(max_length=64)]
-    """Available, Ready, Progressing, ConfigValid, Degraded or Paused."""
+    """Available, Ready, Progressing, ConfigValid, Degraded, Paused or Stalled."""
     status: ConditionStatus
     """True, False or Unknown."""
     reason: Word
@@ -92,8 +95,8 @@ class AgentStatus(_Reported):
 class AgentSystemStatus(_Reported):
     """What the operator sees and concludes."""
 
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """Generation of the spec that the whole status was concluded from."""
+    observed_generation: Annotated[int, Field(ge=NOT_OBSERVED)] | None = None
+    """Generation of the spec that the whole status was concluded from; -1 before the first look."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=32), MapList("type")] = ()
     """Conclusions, one per type."""
     revision: Revision | None = None

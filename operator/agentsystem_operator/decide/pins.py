@@ -67,6 +67,8 @@ def held_to(pin: Pin | None, declared: str, tier: Tier, current: Defaults) -> De
 
 def held_back(held: Given, current: Given) -> tuple[HeldBack, ...]:
     """Return what an agent would be given anew; empty when nothing is held back."""
+    if held == current:
+        return ()  # the usual case, in every pass
     now, then = dict(_in_words(held)), dict(_in_words(current))
     return tuple(HeldBack(what, now[what], then[what]) for what in now if now[what] != then[what])
 

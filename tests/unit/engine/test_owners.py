@@ -1,6 +1,7 @@
 """Who writes what: replicas have one owner, and what others changed is put back once."""
 
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -36,6 +37,9 @@ def test_a_number_that_others_set_is_set_back_once(wanted: int) -> None:
     uid = world.things[ref].child.uid
     assert world.evaluate().actions == (Scale(ref, uid, 3, Why.REPLICAS, wanted),)
     assert world.wrote(world.settle)[0] == "scale support--front-a to 3"
+    assert world.events[-1].message == (
+        f"Deployment 'support--front-a' had {wanted} replicas; set to 3 as declared"
+    )
     assert world.evaluate().actions == ()
 
 
@@ -100,7 +104,7 @@ def test_a_restored_child_is_told_in_an_event() -> None:
 def test_the_event_names_who_took_a_field_and_nobody_who_took_another_one() -> None:
     world = systems.settled(systems.of_one())
     ref = world.deployment("front")
-    image = {"f:containers": {'k:{"name":"agent"}': {"f:image": {}}}}
+    image: dict[str, Any] = {"f:containers": {'k:{"name":"agent"}': {"f:image": {}}}}
     took = orjson.dumps({"f:spec": {"f:template": {"f:spec": image}}})
     note = b'{"f:metadata":{"f:annotations":{".":{},"f:example.com/note":{}}}}'
     claims = (Claim("kubectl-client-side-apply", took), Claim("kubectl-annotate", note))

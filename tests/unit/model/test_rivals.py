@@ -51,7 +51,7 @@ def test_a_claim_of_other_fields_names_nobody(fields: Any) -> None:
 
 
 def test_few_are_named_each_once_and_in_order() -> None:
-    spec = {"f:spec": {}}
+    spec: dict[str, Any] = {"f:spec": {}}
     claims = tuple(claim(spec, name) for name in ("d", "b", "a", "c", "a"))
     assert rivals.of(claims, OURS) == ("a", "b", "c")
 
