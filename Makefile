@@ -19,7 +19,7 @@ PY := .venv/bin/python
 KUBECTL ?= $(or $(shell command -v kubectl),$(PY) -m devcluster kubectl --name $(or $(AGENTSYSTEM_TEST_CLUSTER),demo) --)
 export PYTHONPATH := operator:.
 
-.PHONY: help demo demo-down test unit property contract integration e2e lint types layers generate \
+.PHONY: help demo demo-down test unit property contract integration e2e chaos-gitops lint types layers generate \
         verify bench images cluster-up cluster-down lock venv clean
 
 help: ## show this list
@@ -59,6 +59,9 @@ integration: $(STAMP) ## tests against a real apiserver
 
 e2e: $(STAMP) ## stories on real nodes
 	@$(PY) tests/run.py e2e
+
+chaos-gitops: $(STAMP) ## 10 min of Argo CD-like and Flux-like tools beside the operator (needs AGENTSYSTEM_TEST_CLUSTER)
+	@$(PY) -m pytest -q -s tests/chaos/gitops $(ARGS)
 
 lint: $(STAMP) ## ruff and codespell
 	@$(PY) -m ruff check .

@@ -1,7 +1,7 @@
 """The operator of a version that does not exist yet: the same parts with other settings.
 
-Run with `python -m` and the flags of the real one. Its default image is what the flag says; its tier
-table and the newest version of its template are others.
+Run with `python -m` and the flags of the real one. Its default image is what the flag says; its
+tier table and the newest version of its template are others.
 """
 
 from __future__ import annotations

@@ -16,14 +16,15 @@ from tests.kube import Kube, eventually, is_true
 _READY_FOR = timedelta(seconds=30)
 
 
-def pods(kube: Kube, ns: str) -> None:
-    """Make every pod of a namespace ready."""
+def pods(kube: Kube, *systems: str, ns: str) -> None:
+    """Make every pod of these systems ready."""
     since = (datetime.now(UTC) - _READY_FOR).strftime("%Y-%m-%dT%H:%M:%SZ")
     ready = [
         {"type": kind, "status": "True", "lastTransitionTime": since}
         for kind in ("Ready", "ContainersReady")
     ]
-    for pod in kube.list("Pod", ns):
+    labels = f"agentsystem.dev/system in ({','.join(systems)})"
+    for pod in kube.list("Pod", ns, labels=labels):
         if not _is_ready(pod):
             kube.http.patch(
                 f"/api/v1/namespaces/{ns}/pods/{pod['metadata']['name']}/status",
@@ -41,17 +42,17 @@ def until_ready(kube: Kube, *names: str, ns: str, within_s: float = 30) -> None:
     """Make pods ready until the systems are, and have said so for their current spec."""
 
     def look() -> bool:
-        pods(kube, ns)
+        pods(kube, *names, ns=ns)
         return all(is_true(kube.get("AgentSystem", name, ns), "Ready") for name in names)
 
     eventually(f"{', '.join(names)} ready", look, within_s=within_s)
 
 
-def until(kube: Kube, what: str, look: Callable[[], object], *, ns: str, within_s: float) -> None:
-    """Make pods ready until something else holds."""
+def until(kube: Kube, system: str, look: Callable[[], object], *, ns: str) -> None:
+    """Make pods of a system ready until something else holds."""
 
     def play() -> object:
-        pods(kube, ns)
+        pods(kube, system, ns=ns)
         return look()
 
-    eventually(what, play, within_s=within_s)
+    eventually(f"what follows from the pods of {system}", play, within_s=30)

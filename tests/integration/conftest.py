@@ -1,4 +1,4 @@
-"""An operator beside whom others write, and a namespace for each story."""
+"""The operator that a module's stories share, and a namespace for each story."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def credentials(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(credentials: Path) -> Iterator[Process]:
-    """One operator for all stories of a module."""
-    with operator(credentials, credentials.parent / "log", "--identity", "beside") as process:
+    """One operator for all stories of a module that do not end it."""
+    with operator(credentials, credentials.parent / "log", "--identity", "pod-uid") as process:
         yield process
 
 
 @pytest.fixture
 def ns(kube: Kube) -> Iterator[str]:
-    name = f"beside-{next(_numbers)}-{int(time.time())}"
+    name = f"story-{next(_numbers)}-{int(time.time())}"
     kube.apply(builders.namespace(name))
     yield name
     kube.delete("Namespace", name)
