@@ -28,8 +28,8 @@ PY := .venv/bin/python
 KUBECTL ?= $(or $(shell command -v kubectl),$(PY) -m devcluster kubectl --name $(or $(AGENTSYSTEM_TEST_CLUSTER),demo) --)
 export PYTHONPATH := operator:.
 
-.PHONY: help demo demo-down test unit property contract integration e2e lint types layers generate \
-        verify audit bench images sbom cluster-up cluster-down lock venv clean
+.PHONY: help demo demo-down test unit property contract integration e2e chaos-gitops lint types \
+        layers generate verify audit bench images sbom cluster-up cluster-down lock venv clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ integration: $(STAMP) ## tests against a real apiserver
 
 e2e: $(STAMP) ## stories on real nodes (CONTEXT=.. IMAGE_LOAD=..: on your cluster)
 	@$(PY) tests/run.py e2e
+
+chaos-gitops: $(STAMP) ## 10 min of Argo CD-like and Flux-like tools beside the operator (needs AGENTSYSTEM_TEST_CLUSTER)
+	@$(PY) -m pytest -q -s tests/chaos/gitops $(ARGS)
 
 lint: $(STAMP) ## ruff and codespell
 	@$(PY) -m ruff check .

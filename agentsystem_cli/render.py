@@ -13,10 +13,10 @@ import yaml
 
 from agentsystem_cli import cluster
 from agentsystem_operator.api import resource, tiers
-from agentsystem_operator.decide import references, workloads
+from agentsystem_operator.decide import pins, references
 from agentsystem_operator.model import observed
 from agentsystem_operator.model.references import SystemKey
-from agentsystem_operator.plan import agent_config, pod
+from agentsystem_operator.plan import agent_config, templates
 
 Manifests = list[cluster.Json]
 # Nothing is deployed, so no image is named.
@@ -88,7 +88,7 @@ def rendered(system: cluster.Json, texts: references.ConfigMaps) -> str:
     match references.resolve(parsed.spec, {**absent, **texts}):
         case references.Resolved(texts=found):
             key = SystemKey(parsed.metadata.namespace, parsed.metadata.name)
-            defaults = workloads.Defaults(pod.TEMPLATE_VERSION, NO_IMAGE, tiers.TABLE)
+            defaults = pins.Defaults(templates.NEWEST, NO_IMAGE, tiers.TABLE)
             config = agent_config.render_config(parsed.spec, found, key=key, defaults=defaults)
             return agent_config.as_text(config)
         case references.Broken(faults=faults):

@@ -10,7 +10,7 @@ import click
 from agentsystem_cli import advice, cluster
 
 # These are good when False; all others when True.
-NEGATIVE = frozenset({"Degraded", "Paused"})
+NEGATIVE = frozenset({"Degraded", "Paused", "Stalled"})
 # Progressing is neither good nor bad: it says that something is under way.
 NEUTRAL = frozenset({"Progressing"})
 Row = collections.abc.Sequence[str]
@@ -62,7 +62,21 @@ def describe(system: cluster.Json) -> collections.abc.Iterator[str]:
     yield from table(
         ("AGENT", "READY", "REVISION", "REASON", "CLAIM"), map(agent_row, seen.get("agents", ()))
     )
+    yield from held_back(seen.get("agents", ()))
     yield from what_to_do(name, seen["conditions"])
+
+
+def held_back(agents: collections.abc.Iterable[cluster.Json]) -> collections.abc.Iterator[str]:
+    """What a newer operator changes with each agent's next change; nothing when there is none."""
+    found = [
+        (each["name"], pinned["setting"], pinned["held"] or "-", pinned["next"] or "-")
+        for each in agents
+        for pinned in each.get("pinned", ())
+    ]
+    if found:
+        yield ""
+        yield "Held back until the agent is changed, since an upgrade restarts nothing:"
+        yield from table(("AGENT", "SETTING", "NOW", "THEN"), found)
 
 
 def what_to_do(

@@ -17,9 +17,10 @@ from agentsystem_operator.api.spec import AgentSystemSpec
 from agentsystem_operator.api.tiers import TierDefaults
 from agentsystem_operator.api.types import Tier
 from agentsystem_operator.decide import images, references, workloads
+from agentsystem_operator.decide.pins import Defaults
 from agentsystem_operator.decide.references import Fault
 from agentsystem_operator.decide.rollout import Stage
-from agentsystem_operator.decide.workloads import Defaults, Owner
+from agentsystem_operator.decide.workloads import Owner
 from agentsystem_operator.model.actions import Action
 from agentsystem_operator.model.evaluation import Evaluation, Reads
 from agentsystem_operator.model.observed import (
@@ -35,10 +36,11 @@ from agentsystem_operator.plan import (
     controller_revision,
     diff,
     leftovers,
-    pod,
     standing,
+    templates,
     wanted,
 )
+from agentsystem_operator.plan.templates import Template
 from agentsystem_operator.plan.wanted import Wanted
 from agentsystem_operator.status import body, conditions, events, rows
 from agentsystem_operator.status.report import Report, Row
@@ -56,7 +58,8 @@ class Settings:
     """What the operator was started with."""
 
     default_image: str
-    template: int = pod.TEMPLATE_VERSION
+    templates: Mapping[int, Template] = field(default_factory=lambda: templates.VERSIONS)
+    """Every version that can be rendered; agents that change get the newest."""
     tiers: Mapping[Tier, TierDefaults] = field(default_factory=lambda: tiers.TABLE)
     allowed_images: tuple[str, ...] = ()
     """Patterns of the images that a spec may name; none means all."""
@@ -69,7 +72,9 @@ class Settings:
     @property
     def defaults(self) -> Defaults:
         """What an agent is given that is not pinned to something else."""
-        return Defaults(self.template, self.default_image, self.tiers)
+        newest = max(self.templates)
+        older = frozenset(self.templates) - {newest}
+        return Defaults(newest, self.default_image, self.tiers, older)
 
 
 def evaluate(
@@ -170,10 +175,12 @@ class _Pass:
             spec,
             texts,
             owner=self.owner,
-            pins=newest.pins if newest else {},
+            pinned=newest.pins if newest else {},
             defaults=self.settings.defaults,
         )
-        return wanted.of_system(self.owner, agents, records=records)
+        return wanted.of_system(
+            self.owner, agents, records=records, templates=self.settings.templates
+        )
 
     def _records(self) -> Sequence[RevisionRecord]:
         return [child.record for child in self._mine().values() if child.record]

@@ -25,22 +25,23 @@ NAMESPACE = "agentsystem-system"
 ACCOUNT = "agentsystem-operator"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 IMAGE = "localhost/agent-runtime:dev"
+RELEASED = "agentsystem_operator"
 
 
 class Process:
     """One running operator."""
 
-    def __init__(self, kubeconfig: Path, log: Path, *flags: str) -> None:
+    def __init__(self, kubeconfig: Path, log: Path, *flags: str, module: str = RELEASED) -> None:
         self._log = log
         self.port = _free_port()
-        command = [sys.executable, "-m", "agentsystem_operator"]
+        command = [sys.executable, "-m", module]
         command += ["--kubeconfig", str(kubeconfig), "--namespace", NAMESPACE]
         command += ["--metrics-host", "127.0.0.1", "--metrics-port", str(self.port), *flags]
         with log.open("ab") as sink:
             self._child = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+                env={**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"},
                 stdout=sink,
                 stderr=sink,
             )
@@ -93,9 +94,11 @@ class Process:
 
 
 @contextmanager
-def operator(kubeconfig: Path, log: Path, *flags: str, leads: bool = True) -> Iterator[Process]:
+def operator(
+    kubeconfig: Path, log: Path, *flags: str, leads: bool = True, module: str = RELEASED
+) -> Iterator[Process]:
     """Run an operator; yields when it is ready (and leads), and ends it politely."""
-    process = Process(kubeconfig, log, *flags)
+    process = Process(kubeconfig, log, *flags, module=module)
     try:
         eventually("the operator is ready", process.is_ready, within_s=30)
         if leads:

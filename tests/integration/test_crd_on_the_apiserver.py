@@ -131,4 +131,7 @@ def test_status_is_written_apart_from_the_spec(system: Kube) -> None:
     assert answer.is_success
     stored = system.get("AgentSystem", NAME, "default")
     assert stored is not None
-    assert (stored["status"], stored["spec"]["paused"]) == ({"readyAgents": 1}, False)
+    assert (stored["status"], stored["spec"]["paused"]) == (
+        {"observedGeneration": -1, "readyAgents": 1},
+        False,
+    )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,6 @@ from tests.integration.crd import CRD, serve
 from tests.integration.operator_process import NAMESPACE, Process, account, operator
 from tests.kube import Kube, eventually
 
-_numbers = itertools.count(1)
 LEASE = "agentsystem-shard-0"
 
 
@@ -22,14 +19,6 @@ LEASE = "agentsystem-shard-0"
 def credentials(kube: Kube, tmp_path: Path) -> Path:
     serve(kube)
     return account(kube, tmp_path)
-
-
-@pytest.fixture
-def ns(kube: Kube) -> Iterator[str]:
-    name = f"comes-{next(_numbers)}-{int(time.time())}"
-    kube.apply(builders.namespace(name))
-    yield name
-    kube.delete("Namespace", name)
 
 
 def is_made(kube: Kube, name: str, ns: str) -> bool:

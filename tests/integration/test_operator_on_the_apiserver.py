@@ -6,47 +6,19 @@ itself does not count.
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests import audit, builders
 from tests.conftest import ROOT
-from tests.integration.crd import serve
-from tests.integration.operator_process import USER, Process, account, operator
+from tests.integration.operator_process import USER, Process
 from tests.kube import Kube, conditions, eventually
 
-_numbers = itertools.count(1)
 REST_S = 60.0
 PASSES = "agentsystem_reconcile_seconds_count"
-
-
-@pytest.fixture(scope="module")
-def credentials(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    serve(kube)
-    return account(kube, tmp_path_factory.mktemp("operator"))
-
-
-@pytest.fixture(scope="module")
-def running(credentials: Path) -> Iterator[Process]:
-    """One operator for all tests of this module that do not end it."""
-    with operator(credentials, credentials.parent / "log", "--identity", "pod-uid") as process:
-        yield process
-
-
-@pytest.fixture
-def ns(kube: Kube) -> Iterator[str]:
-    name = f"operator-{next(_numbers)}-{int(time.time())}"
-    kube.apply(builders.namespace(name))
-    yield name
-    kube.delete("Namespace", name)
 
 
 def settled(kube: Kube, name: str, ns: str, *, within_s: float = 10) -> dict[str, Any]:

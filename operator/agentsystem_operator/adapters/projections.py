@@ -12,11 +12,13 @@ from typing import Any
 import msgspec
 import orjson
 
-from agentsystem_operator.model import names, observed, ownership, records
+from agentsystem_operator.model import names, observed, ownership, records, rivals
 from agentsystem_operator.model.references import Kind, Ref
 
 MAIN_MANAGER = "agentsystem"
 SCALE_MANAGER = "agentsystem-scale"
+_UNDATED = "9999"
+"""Later than any time: whatever is not dated may be news."""
 
 
 class _Struct(msgspec.Struct, rename="camel", gc=False):
@@ -54,6 +56,7 @@ class Managed(_Struct):
     manager: str = ""
     operation: str = ""
     subresource: str = ""
+    time: str = ""
     fields_v1: msgspec.Raw = msgspec.field(name="fieldsV1", default=msgspec.Raw(b"{}"))
 
 
@@ -164,6 +167,7 @@ def child(kind: Kind, live: Plain) -> observed.Child:
         controller_uid=intern(controller.uid) if controller else None,
         intent=meta.annotations.intent,
         ownership=_ownership(kind, meta),
+        claims=_claims(meta),
         system=intern(meta.labels.system),
         agent=intern(meta.labels.agent),
         revision=_revision(live),
@@ -182,6 +186,29 @@ def controller_of(meta: Meta) -> Owner | None:
 def _ownership(kind: Kind, meta: Meta) -> str:
     entry = _entry(meta, MAIN_MANAGER, sub="")
     return ownership.of_live(kind, orjson.loads(bytes(entry.fields_v1))) if entry else ""
+
+
+def _claims(meta: Meta) -> tuple[rivals.Claim, ...]:
+    """Return what others have written, status aside, since our last apply that changed anything."""
+    ours = _entry(meta, MAIN_MANAGER, sub="")
+    since = ours.time if ours else ""
+    later = [
+        entry
+        for entry in meta.managed_fields
+        if entry.manager not in (MAIN_MANAGER, SCALE_MANAGER)
+        and entry.subresource != "status"
+        and _time(entry) >= since
+    ]
+    if not later:
+        return ()
+    newest = sorted(later, key=_time)[-rivals.KEPT_AT_MOST :]
+    fields = [(entry.manager, bytes(entry.fields_v1)) for entry in newest]
+    return tuple(rivals.Claim(m, f) for m, f in fields if len(f) <= rivals.FIELDS_BYTES)
+
+
+def _time(entry: Managed) -> str:
+    """Return when a manager wrote last; writes of the scale subresource are not dated."""
+    return entry.time or _UNDATED
 
 
 def _revision(live: Plain) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agentsystem_operator.api import resource, types
+from agentsystem_operator.api import resource, status, types
 from agentsystem_operator.api.base import ApiModel
 from agentsystem_operator.api.spec import AgentSystemSpec
 from agentsystem_operator.api.status import AgentSystemStatus
@@ -266,6 +266,13 @@ def _version() -> Schema:
     }
 
 
+def _status() -> Schema:
+    """Return the schema of the status, which says of a new object that it was not looked at."""
+    schema = schema_of(AgentSystemStatus, at="status")
+    with_default = {**schema, "default": {"observedGeneration": status.NOT_OBSERVED}}
+    return {key: with_default[key] for key in KEYWORDS if key in with_default}
+
+
 def _root() -> Schema:
     """Return the schema of the object; of its metadata, rules may look at the name alone."""
     name_rule = {
@@ -285,7 +292,7 @@ def _root() -> Schema:
             "kind": {"description": fields["kind"].description, "type": "string"},
             "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": schema_of(AgentSystemSpec, at="spec"),
-            "status": schema_of(AgentSystemStatus, at="status"),
+            "status": _status(),
         },
         "required": ["metadata", "spec"],
         "x-kubernetes-validations": [name_rule],

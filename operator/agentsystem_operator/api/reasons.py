@@ -45,6 +45,11 @@ class ConditionType(_Documented):
         "past its deadline.",
     )
     PAUSED = ("Paused", "spec.paused is true: no object of the system is changed.")
+    STALLED = (
+        "Stalled",
+        "True is bad: the newest spec is not carried out, and will not be until somebody acts. "
+        "kstatus calls that Failed.",
+    )
 
 
 class ConditionStatus(_Documented):
@@ -53,6 +58,17 @@ class ConditionStatus(_Documented):
     TRUE = ("True", "The condition holds.")
     FALSE = ("False", "The condition does not hold.")
     UNKNOWN = ("Unknown", "It could not be told.")
+
+
+class Pinned(_Documented):
+    """What an agent is held to until it is changed anyway, so that an upgrade rolls no pod."""
+
+    IMAGE = ("Image", "The default image, where the spec states none.")
+    TEMPLATE = ("Template", "The version of what a pod and its configuration are rendered as.")
+    REPLICAS = ("Replicas", "The tier's number of replicas, where the agent states none.")
+    SESSION_STORE = ("SessionStore", "The tier's session store, where the spec states none.")
+    PRE_STOP = ("PreStop", "The tier's time for which a pod that has to stop serves on.")
+    SPREAD = ("Spread", "Whether the tier requires, or prefers, a host of its own for each pod.")
 
 
 class Reason(_Documented):
@@ -117,5 +133,7 @@ class Reason(_Documented):
 
     PAUSED_BY_SPEC = ("PausedBySpec", "spec.paused is true.")
     NOT_PAUSED = ("NotPaused", "spec.paused is false.")
+
+    NOT_STALLED = ("NotStalled", "The system is as declared, or on its way by itself.")
 
     AGENT_READY = ("AgentReady", "The agent has all its pods, on the desired revision.")

@@ -19,6 +19,9 @@ def _rfc3339(moment: datetime) -> str:
 
 
 Timestamp = Annotated[AwareDatetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+NOT_OBSERVED = -1
+"""What a new object has as observedGeneration, by default: without it tools that know kstatus take
+an object that nobody has looked at yet for one that is as it should be."""
 Count = Annotated[int, Field(ge=0, le=100_000)]
 Word = Annotated[str, Field(max_length=128)]
 
@@ -33,7 +36,7 @@ class Condition(_Reported):
     """One aspect of the system's state; see the table of conditions and reasons."""
 
     type: Annotated[str, Field(max_length=64)]
-    """Available, Ready, Progressing, ConfigValid, Degraded or Paused."""
+    """Available, Ready, Progressing, ConfigValid, Degraded, Paused or Stalled."""
     status: ConditionStatus
     """True, False or Unknown."""
     reason: Word
@@ -55,6 +58,17 @@ class Revision(_Reported):
     """Hash of the last revision that every agent has fully rolled out."""
 
 
+class PinnedSetting(_Reported):
+    """One default that an agent is held to, so that an upgrade of the operator rolls no pod."""
+
+    setting: Word
+    """Image, Template, Replicas, SessionStore, PreStop or Spread."""
+    held: Annotated[str, Field(max_length=256)]
+    """What the agent runs with."""
+    next: Annotated[str, Field(max_length=256)]
+    """What it gets with its next change that rolls it anyway."""
+
+
 class AgentStatus(_Reported):
     """How one agent is doing."""
 
@@ -72,13 +86,17 @@ class AgentStatus(_Reported):
     """Why the agent is not as desired, as one word of the closed set."""
     claim: Annotated[str, Field(max_length=253)] | None = None
     """PersistentVolumeClaim of the agent's sessions; it outlives the system."""
+    pinned: Annotated[tuple[PinnedSetting, ...], Field(max_length=8), MapList("setting")] | None = (
+        None
+    )
+    """What is held back until the agent is changed; absent when nothing is."""
 
 
 class AgentSystemStatus(_Reported):
     """What the operator sees and concludes."""
 
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """Generation of the spec that the whole status was concluded from."""
+    observed_generation: Annotated[int, Field(ge=NOT_OBSERVED)] | None = None
+    """Generation of the spec that the whole status was concluded from; -1 before the first look."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=32), MapList("type")] = ()
     """Conclusions, one per type."""
     revision: Revision | None = None

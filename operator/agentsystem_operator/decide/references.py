@@ -25,6 +25,8 @@ class Fault:
     path: str
     """The field that asks for it, such as spec.agents[1].instructionsFrom.configMapKeyRef."""
     message: str
+    passes: bool = False
+    """Whether it may be over without anybody changing the spec or an object of the system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,8 @@ def _look_up(use: _Use, config_maps: ConfigMaps) -> str | Fault:
     found, name, key = config_maps[use.ref.name], use.ref.name, use.ref.key
     if not isinstance(found, Text):
         message = f"ConfigMap '{name}' does not exist; create it with key '{key}'"
-        return Fault(Reason.CONFIG_MAP_MISSING, use.path, message)
+        return Fault(Reason.CONFIG_MAP_MISSING, use.path, message, passes=True)
     if key not in found.items:
         message = f"ConfigMap '{name}' has no key '{key}' in its data; add it"
-        return Fault(Reason.CONFIG_MAP_KEY_MISSING, use.path, message)
+        return Fault(Reason.CONFIG_MAP_KEY_MISSING, use.path, message, passes=True)
     return found.items[key]

@@ -3,14 +3,11 @@
 Imported by plan, status and the engine. This is where a field of the YAML meets its default; what
 is built from a workload needs nothing else.
 
-Invariant (I21): an upgrade of the operator rolls no pod. Every default that reaches a Deployment
-is taken from the agent's pin as long as what the user declared for that agent has not changed;
-replicas are no part of that declaration, siblings only for the entry agent, which lists them.
+Which defaults those are, today's or pinned ones, is told in `pins`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from agentsystem_operator.api.kubernetes import EnvVar, ResourceRequirements
@@ -24,7 +21,9 @@ from agentsystem_operator.api.spec import (
     Sessions,
 )
 from agentsystem_operator.api.tiers import TierDefaults
-from agentsystem_operator.api.types import SessionStore, Tier
+from agentsystem_operator.api.types import SessionStore
+from agentsystem_operator.decide import pins
+from agentsystem_operator.decide.pins import Defaults, Given, HeldBack
 from agentsystem_operator.decide.references import Texts
 from agentsystem_operator.model import hashing
 from agentsystem_operator.model.observed import Pin
@@ -37,15 +36,6 @@ class Owner:
 
     key: SystemKey
     uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What this operator, or the one that rendered an agent last, fills in."""
-
-    template: int
-    image: str
-    tiers: Mapping[Tier, TierDefaults]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +65,8 @@ class Workload:
     """Version of the pod template to render with."""
     declared: Mapping[str, Any]
     """What the user said that reaches this agent's pods."""
+    held_back: tuple[HeldBack, ...]
+    """What this agent would be given anew if it changed now."""
 
     @property
     def keeps_sessions_on_disk(self) -> bool:
@@ -108,7 +100,7 @@ class Workload:
             revision=revision,
             template=self.template,
             image=self.image,
-            defaults=_as_pinned(self.defaults),
+            defaults=pins.recorded(self.defaults),
         )
 
 
@@ -117,12 +109,12 @@ def of_system(
     texts: Texts,
     *,
     owner: Owner,
-    pins: Mapping[str, Pin],
+    pinned: Mapping[str, Pin],
     defaults: Defaults,
 ) -> tuple[Workload, ...]:
     """Return one workload per agent, in the order of the spec."""
     return tuple(
-        _of_agent(spec, index, texts, owner=owner, pin=pins.get(agent.name), defaults=defaults)
+        _of_agent(spec, index, texts, owner=owner, pin=pinned.get(agent.name), defaults=defaults)
         for index, agent in enumerate(spec.agents)
     )
 
@@ -145,8 +137,9 @@ def _of_agent(
         answers=_answers(providers, texts),
     )
     declared = _declared(spec, agent, route, providers, said)
-    held = _held_to(pin, hashing.of(declared), spec.tier, defaults)
+    held = pins.held_to(pin, hashing.of(declared), spec.tier, defaults)
     table = held.tiers[spec.tier]
+    given = _given(spec, agent, held)
     return Workload(
         owner=owner,
         agent=agent,
@@ -160,11 +153,25 @@ def _of_agent(
         sessions=spec.sessions(table),
         runtime=spec.runtime,
         network=spec.network,
-        image=spec.runtime.image or held.image,
+        image=given.image,
         defaults=table,
-        replicas=spec.replicas(agent, table),
+        replicas=given.replicas,
         template=held.template,
         declared=declared,
+        held_back=pins.held_back(given, _given(spec, agent, defaults)),
+    )
+
+
+def _given(spec: AgentSystemSpec, agent: Agent, defaults: Defaults) -> Given:
+    """Return what those defaults give to an agent, where the spec states nothing else."""
+    table = defaults.tiers[spec.tier]
+    return Given(
+        image=spec.runtime.image or defaults.image,
+        template=defaults.template,
+        replicas=spec.replicas(agent, table),
+        store=spec.sessions(table).store,
+        pre_stop=table.pre_stop,
+        spread_required=table.spread_required,
     )
 
 
@@ -204,37 +211,6 @@ def _siblings(spec: AgentSystemSpec, agent: Agent) -> tuple[str, ...]:
         return ()
     # Sorted, so that another order in the spec rolls nobody.
     return tuple(sorted(other.name for other in spec.agents if other.name != agent.name))
-
-
-def _held_to(pin: Pin | None, declared: str, tier: Tier, current: Defaults) -> Defaults:
-    """Return the pinned defaults if the declaration is the one they were given to."""
-    if pin is None or pin.declared != declared:
-        return current
-    table = {tier: _from_pinned(pin.defaults, current.tiers[tier])}
-    return Defaults(template=pin.template, image=pin.image, tiers=table)
-
-
-def _as_pinned(defaults: TierDefaults) -> Mapping[str, str | int]:
-    return {
-        "replicas": defaults.replicas,
-        "store": defaults.store.value if defaults.store else "",
-        "preStopSeconds": int(defaults.pre_stop.total_seconds()),
-        "spreadRequired": int(defaults.spread_required),
-    }
-
-
-def _from_pinned(pinned: Mapping[str, str | int], current: TierDefaults) -> TierDefaults:
-    """Return the pinned tier defaults; one that an older operator did not pin is today's."""
-    values = {**_as_pinned(current), **pinned}
-    try:
-        return TierDefaults(
-            replicas=int(values["replicas"]),
-            store=SessionStore(str(values["store"])) if values["store"] else None,
-            pre_stop=timedelta(seconds=int(values["preStopSeconds"])),
-            spread_required=bool(values["spreadRequired"]),
-        )
-    except ValueError:
-        return current
 
 
 def _chain_of(route: Route, providers: tuple[Provider, ...]) -> tuple[Provider, ...]:

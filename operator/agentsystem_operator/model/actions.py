@@ -46,6 +46,8 @@ class Apply:
     uid: str | None
     """The object we expect; None: it was read as absent and is to be made."""
     reason: Why
+    by: tuple[str, ...] = ()
+    """Who changed what is restored, as far as the apiserver recorded it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,9 @@ class Scale:
     uid: str
     replicas: int
     reason: Why
+    before: int
+    by: tuple[str, ...] = ()
+    """Who wrote the number before, as far as the apiserver recorded it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ SLOT = "agentsystem.dev/slot"
 REVISION = "agentsystem.dev/revision"
 INTENT = "agentsystem.dev/intent"
 TEMPLATE = "agentsystem.dev/template"
+INSTANCE = "app.kubernetes.io/instance"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 OPERATOR = "agentsystem-operator"
 
@@ -73,7 +74,7 @@ def labels(key: SystemKey, agent: str | None) -> Mapping[str, str]:
     """Return the labels of a child of an agent, or of the whole system when `agent` is None."""
     common = {
         "app.kubernetes.io/name": "agentsystem",
-        "app.kubernetes.io/instance": key.name,
+        INSTANCE: key.name,
         "app.kubernetes.io/component": agent or "system",
         "app.kubernetes.io/part-of": key.name,
         MANAGED_BY: OPERATOR,

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from agentsystem_operator.model.references import Ref
+from agentsystem_operator.model.rivals import Claim
 
 
 class ReplicasOwner(StrEnum):
@@ -96,6 +97,8 @@ class Child:
     node: str = ""
     """PersistentVolumeClaims only: the node that the scheduler had the volume made for; empty
     while there is none, and where volumes are made before pods."""
+    claims: tuple[Claim, ...] = ()
+    """What other managers have written since we last applied it; mostly nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ import orjson
 
 from agentsystem_operator.api.spec import Agent, AgentSystemSpec, OpenAI, Provider, Route, Sessions
 from agentsystem_operator.api.types import SessionStore, timedelta_of
+from agentsystem_operator.decide.pins import Defaults
 from agentsystem_operator.decide.references import Texts
-from agentsystem_operator.decide.workloads import Defaults, Owner, Workload, of_system
+from agentsystem_operator.decide.workloads import Owner, Workload, of_system
 from agentsystem_operator.model import names
 from agentsystem_operator.model.references import SystemKey
 
@@ -68,7 +69,7 @@ def render_config(
     places: Places = ON_LAPTOP,
 ) -> dict[str, Any]:
     """Return one config with every agent of the system, to be served by a single process."""
-    workloads = of_system(spec, texts, owner=Owner(key, ""), pins={}, defaults=defaults)
+    workloads = of_system(spec, texts, owner=Owner(key, ""), pinned={}, defaults=defaults)
     routes = {w.route.name: w.route for w in workloads}
     providers = {p.name: p for w in workloads for p in w.providers}
     answers = {name: text for w in workloads for name, text in w.answers.items()}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from agentsystem_operator.decide import replicas
+from agentsystem_operator.model import ownership, rivals
 from agentsystem_operator.model.actions import (
     Action,
     Apply,
@@ -94,14 +95,15 @@ class _View:
         if isinstance(found, Absent):
             yield Apply(manifest, None, Why.MISSING)
         elif isinstance(found, Child) and (why := self._outdated(manifest, found)):
-            yield Apply(manifest, found.uid, why)
+            yield Apply(manifest, found.uid, why, _changed_by(manifest, found, why))
 
     def _outdated(self, manifest: Manifest, live: Child) -> Why | None:
         """Return why a live child has to be applied again, None when it is as intended."""
         if manifest.ref.kind is Kind.PERSISTENT_VOLUME_CLAIM:
             return None  # data: adopted as it is
         if live.intent != manifest.intent:
-            return Why.CHANGED
+            # An old manifest that somebody applied brings its old intent along.
+            return Why.TAMPERED if rivals.of(live.claims, rivals.INTENT) else Why.CHANGED
         accepted = self.remembered.accepted_ownership.get(manifest.ref)
         if live.ownership == manifest.ownership or accepted == (live.intent, live.ownership):
             return None
@@ -128,6 +130,13 @@ class _View:
             yield from (*before, *applied, *after)
 
 
+def _changed_by(manifest: Manifest, live: Child, why: Why) -> tuple[str, ...]:
+    if why is not Why.TAMPERED:
+        return ()
+    stated = ownership.owned_fields(manifest.ref.kind, manifest.body)
+    return rivals.of(live.claims, stated)
+
+
 _Replicas = tuple[HandOverReplicas | Scale, ...]
 
 
@@ -139,7 +148,8 @@ def _replicas(live: Child, wanted: int) -> tuple[_Replicas, _Replicas]:
         case replicas.HandOver():
             return (HandOverReplicas(live.ref, live.uid),), ()
         case replicas.SetTo(replicas=number, why=why, lowers=lowers):
-            scale = Scale(live.ref, live.uid, number, why)
+            by = rivals.of(live.claims, rivals.REPLICAS)
+            scale = Scale(live.ref, live.uid, number, why, live.rollout.wanted, by)
             return ((scale,), ()) if lowers else ((), (scale,))
         case replicas.Keep():
             return (), ()

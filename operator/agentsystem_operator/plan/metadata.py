@@ -52,7 +52,11 @@ def manifest(
         "namespace": ref.namespace,
         "labels": {**names.labels(owner.key, agent), **(labels or {})},
     }
-    if not outlives_owner:
+    if outlives_owner:
+        # Argo CD, where it tracks by this label, removes what has an Application's name in it, is
+        # not in its repository, and has no owner. An Application is often named like its system.
+        del metadata["labels"][names.INSTANCE]
+    else:
         metadata["ownerReferences"] = [owner_reference(owner)]
     body = {
         "apiVersion": API_VERSIONS[ref.kind],

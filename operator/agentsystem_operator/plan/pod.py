@@ -1,7 +1,7 @@
 """The pod template of an agent: one container that serves the rendered config.
 
-Version 1 of the template. A change of what is rendered here rolls every agent of every system,
-so it needs a new version beside this one: agents stay on the version that they were pinned to.
+Part of version 1 of the template (`templates`). A change of what is rendered here rolls every agent
+of every system, so it needs a new version beside this one.
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,6 @@ from agentsystem_operator.decide.workloads import Workload
 from agentsystem_operator.model import names
 from agentsystem_operator.model.references import Kind
 from agentsystem_operator.plan import agent_config
-
-TEMPLATE_VERSION = 1
 
 GRACE_S = 30
 """terminationGracePeriodSeconds: what a pod has, in all, from being told to stop to SIGKILL."""

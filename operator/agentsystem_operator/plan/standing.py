@@ -76,4 +76,4 @@ def _stranger(ref: Ref, found: Looked, owner: Owner) -> str:
 
 
 def _fault(ref: Ref, path: str, why: str) -> Fault:
-    return Fault(Reason.NAME_TAKEN, path, f"{ref} {why}")
+    return Fault(Reason.NAME_TAKEN, path, f"{ref} {why}", passes=why is _EARLIER)

@@ -5,7 +5,7 @@ Deployment that uses it: a crash between two writes leaves only what the next pa
 entry Service comes last, when there is something to reach.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agentsystem_operator.decide.workloads import Owner, Workload
@@ -13,7 +13,7 @@ from agentsystem_operator.model import hashing
 from agentsystem_operator.model.actions import Manifest
 from agentsystem_operator.model.observed import RevisionRecord
 from agentsystem_operator.model.references import Kind
-from agentsystem_operator.plan import agent_config, pod
+from agentsystem_operator.plan import agent_config
 from agentsystem_operator.plan.config_map import build_config_map
 from agentsystem_operator.plan.controller_revision import (
     build_controller_revision,
@@ -26,6 +26,7 @@ from agentsystem_operator.plan.persistent_volume_claim import build_persistent_v
 from agentsystem_operator.plan.pod_disruption_budget import build_pod_disruption_budget
 from agentsystem_operator.plan.service import build_entry_service, build_service
 from agentsystem_operator.plan.service_account import build_service_account
+from agentsystem_operator.plan.templates import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,14 @@ class Wanted:
 
 
 def of_system(
-    owner: Owner, workloads: Sequence[Workload], *, records: Sequence[RevisionRecord]
+    owner: Owner,
+    workloads: Sequence[Workload],
+    *,
+    records: Sequence[RevisionRecord],
+    templates: Mapping[int, Template],
 ) -> Wanted:
     """Return what the workloads need; `records` are those of earlier revisions."""
-    agents = tuple(_of_agent(workload) for workload in workloads)
+    agents = tuple(_of_agent(workload, templates[workload.template]) for workload in workloads)
     data = data_of((agent.workload, agent.revision) for agent in agents)
     revision = hashing.revision(data)
     entry = next(workload for workload in workloads if workload.is_entry)
@@ -104,9 +109,10 @@ def _number(revision: str, records: Sequence[RevisionRecord]) -> int:
     return last.number if last.revision == revision else last.number + 1
 
 
-def _of_agent(workload: Workload) -> AgentChildren:
-    config = agent_config.as_text(agent_config.of_workload(workload))
-    revision = hashing.revision([pod.build_pod_template(workload, revision=""), config])
+def _of_agent(workload: Workload, template: Template) -> AgentChildren:
+    config = agent_config.as_text(template.config(workload))
+    revision = hashing.revision([template.deployment(workload, "")["template"], config])
+    spec = template.deployment(workload, revision)
     before = (
         build_service_account(workload),
         build_config_map(workload, revision=revision, config=config),
@@ -119,7 +125,7 @@ def _of_agent(workload: Workload) -> AgentChildren:
         workload=workload,
         revision=revision,
         before=tuple(manifest for manifest in before if manifest is not None),
-        deployment=build_deployment(workload, revision=revision),
+        deployment=build_deployment(workload, spec, revision=revision),
         config_bytes=len(config.encode()),
     )
 

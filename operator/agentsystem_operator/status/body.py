@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agentsystem_operator.api.reasons import ConditionType, Reason
+from agentsystem_operator.decide.pins import HeldBack
 from agentsystem_operator.decide.rollout import Stage
 from agentsystem_operator.model import names
 from agentsystem_operator.model.observed import Remembered
@@ -19,6 +20,8 @@ from agentsystem_operator.status.report import Report, Row
 
 Status = Mapping[str, Any]
 
+PINNED_CHARACTERS = 256
+"""An image's name may be longer than that; a reader knows it by its beginning."""
 COUNTS_SETTLE = timedelta(seconds=10)
 """How long counts must stand still before they are worth a write of their own."""
 
@@ -41,6 +44,7 @@ def compose(
         for condition in _objects(previous, "conditions")
     }
     revision = {"desired": report.desired, "active": report.active}
+    pinned = {agent.get("name"): agent.get("pinned") for agent in _objects(previous, "agents")}
     return {
         "observedGeneration": report.generation,
         "conditions": [
@@ -57,7 +61,7 @@ def compose(
         "revision": {name: value for name, value in revision.items() if value},
         "readyAgents": sum(row.complete for row in report.rows),
         "totalAgents": len(report.rows),
-        "agents": [_agent(row, report) for row in report.rows],
+        "agents": [_agent(row, report, pinned.get(row.name)) for row in report.rows],
     }
 
 
@@ -81,7 +85,7 @@ def revision(previous: Status, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _agent(row: Row, report: Report) -> dict[str, Any]:
+def _agent(row: Row, report: Report, pinned_before: Any) -> dict[str, Any]:
     body = {
         "name": row.name,
         "slot": names.ACTIVE_SLOT,
@@ -90,8 +94,21 @@ def _agent(row: Row, report: Report) -> dict[str, Any]:
         "revision": row.revision,
         "reason": _reason(row, report).value,
         "claim": row.claim,
+        # While nothing can be planned, nothing is adopted either: what was reported still holds.
+        "pinned": pinned_before if row.held_back is None else _pinned(row.held_back),
     }
-    return {key: value for key, value in body.items() if value not in (None, "")}
+    return {key: value for key, value in body.items() if value not in (None, "", [])}
+
+
+def _pinned(held_back: tuple[HeldBack, ...]) -> list[dict[str, str]]:
+    return [
+        {
+            "setting": item.what.value,
+            "held": item.held[:PINNED_CHARACTERS],
+            "next": item.next[:PINNED_CHARACTERS],
+        }
+        for item in held_back
+    ]
 
 
 def _reason(row: Row, report: Report) -> Reason:

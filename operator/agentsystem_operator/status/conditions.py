@@ -61,9 +61,9 @@ def config_valid(report: Report) -> Verdict:
 def progressing(report: Report) -> Verdict:
     """Return whether a rollout of ours is going on."""
     stages = {row.stage for row in report.rows}
-    if Stage.OVERDUE in stages:
-        late = _some([row.called for row in report.rows if row.stage is Stage.OVERDUE])
-        return Verdict(F, Reason.DEADLINE_EXCEEDED, f"not rolled out within 600 s: {late}")
+    late = _late(report)
+    if late:
+        return Verdict(F, Reason.DEADLINE_EXCEEDED, late)
     if Stage.ROLLING not in stages:
         held = _held_back(report, stages)
         if held:
@@ -75,9 +75,9 @@ def progressing(report: Report) -> Verdict:
 
 def degraded(report: Report) -> Verdict:
     """Return whether pods have been missing for long outside a rollout, or a rollout is stuck."""
-    late = [row.called for row in report.rows if row.stage is Stage.OVERDUE]
+    late = _late(report)
     if late:
-        return Verdict(T, Reason.DEADLINE_EXCEEDED, f"not rolled out within 600 s: {_some(late)}")
+        return Verdict(T, Reason.DEADLINE_EXCEEDED, late)
     short = [row for row in report.rows if _has_been_short(row, report)]
     if short:
         waiting = all(waits_for_volume(row, report) for row in short)
@@ -92,6 +92,22 @@ def paused(report: Report) -> Verdict:
     if report.paused:
         return Verdict(T, Reason.PAUSED_BY_SPEC, "spec.paused is true: no child is changed")
     return Verdict(F, Reason.NOT_PAUSED, "spec.paused is false")
+
+
+def stalled(report: Report) -> Verdict:
+    """Return whether the system stays as it is until somebody acts.
+
+    A reference that is missing may still come: whoever applies a whole repository at once must not
+    be told that it has failed.
+    """
+    lasting = [fault for fault in report.faults if not fault.passes]
+    if lasting:
+        told = [f"{fault.path}: {fault.message}" for fault in lasting]
+        return Verdict(T, lasting[0].reason, _some(told, separator="; "))
+    late = _late(report)
+    if late:
+        return Verdict(T, Reason.DEADLINE_EXCEEDED, late)
+    return Verdict(F, Reason.NOT_STALLED, "nothing waits for anybody")
 
 
 def ready(report: Report) -> Verdict:
@@ -114,6 +130,12 @@ def waits_for_volume(row: Row, report: Report) -> bool:
     A pod that is restarted where it was is back before that: it waits for nothing.
     """
     return _has_been_short(row, report) and not row.enough and bool(row.claim and row.node)
+
+
+def _late(report: Report) -> str:
+    """Return what is to be said of rollouts past their deadline, "" when there are none."""
+    late = [row.called for row in report.rows if row.stage is Stage.OVERDUE]
+    return f"not rolled out within 600 s: {_some(late)}" if late else ""
 
 
 def _held_back(report: Report, stages: set[Stage]) -> Verdict | None:
@@ -142,4 +164,5 @@ _JUDGES: Mapping[ConditionType, Callable[[Report], Verdict]] = {
     ConditionType.PAUSED: paused,
     ConditionType.PROGRESSING: progressing,
     ConditionType.READY: ready,
+    ConditionType.STALLED: stalled,
 }

@@ -33,6 +33,10 @@ def told_of_kept(events: Sequence[Event], message: str) -> tuple[Event, ...]:
     return (*(event for event in events if event.action != _DELETE), kept)
 
 
+def _named(managers: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in managers) or "somebody else"
+
+
 def _troubles(verdicts: Mapping[ConditionType, Verdict]) -> Iterator[Event]:
     for kind, well in _TROUBLE.items():
         verdict = verdicts[kind]
@@ -45,11 +49,14 @@ def _of_action(action: Action) -> Iterator[Event]:
         case Apply(manifest=manifest) if manifest.ref.kind is Kind.CONTROLLER_REVISION:
             message = f"rolling out revision {manifest.body['metadata']['labels'][names.REVISION]}"
             yield Event(EventType.NORMAL, Reason.ROLLING_OUT.value, message, "Apply")
-        case Apply(manifest=manifest, reason=Why.TAMPERED):
-            message = f"{manifest.ref} had been changed by somebody else; restored"
+        case Apply(manifest=manifest, reason=Why.TAMPERED, by=by):
+            message = f"{manifest.ref} had been changed by {_named(by)}; restored"
             yield Event(EventType.WARNING, Why.TAMPERED.value, message, "Apply")
-        case Scale(ref=ref, replicas=replicas, reason=why):
-            message = f"{ref} set to {replicas} replicas"
+        case Scale(ref=ref, replicas=replicas, reason=Why.TAMPERED, before=before, by=by):
+            message = f"{ref} had been set to {before} replicas by {_named(by)}; set to {replicas}"
+            yield Event(EventType.WARNING, Why.TAMPERED.value, message, "Scale")
+        case Scale(ref=ref, replicas=replicas, reason=why, before=before):
+            message = f"{ref} had {before} replicas; set to {replicas} as declared"
             yield Event(EventType.NORMAL, why.value, message, "Scale")
         case Delete(ref=ref) if ref.kind is Kind.DEPLOYMENT:
             message = f"{ref} deleted: its agent is no longer declared"

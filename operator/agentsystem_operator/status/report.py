@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agentsystem_operator.decide import rollout
+from agentsystem_operator.decide.pins import HeldBack
 from agentsystem_operator.decide.references import Fault
 from agentsystem_operator.decide.rollout import Stage
 from agentsystem_operator.model.observed import Rollout
@@ -25,6 +26,8 @@ class Row:
     claim: str | None = None
     node: str = ""
     """Which node the claim's volume was made for, "" when for none or it has no claim."""
+    held_back: tuple[HeldBack, ...] | None = None
+    """What waits for the agent's next change; None when that cannot be told."""
 
     @property
     def enough(self) -> bool:

@@ -37,6 +37,7 @@ def _planned(
         stage=rollout.stage(live, agent.revision, was_done=was_done),
         claim=agent.claim,
         node=volume.node if volume else "",
+        held_back=agent.workload.held_back,
     )
 
 

@@ -158,7 +158,7 @@ def free_port() -> int:
 class Process:
     """A real `agent-runtime serve`."""
 
-    def __init__(self, file: Path, port: int, **env: str) -> None:
+    def __init__(self, file: Path, port: int, *, tree: Path = REPOSITORY, **env: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
         command = [
             sys.executable, "-m", "agent_runtime", "serve", "--config", str(file),
@@ -166,7 +166,11 @@ class Process:
         ]  # fmt: skip
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("KUBERNETES_")}
         self.process = subprocess.Popen(
-            command, cwd=REPOSITORY, env=inherited | env, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=tree,
+            env=inherited | {"PYTHONPATH": str(tree)} | env,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def wait_until_serving(self) -> None:
@@ -191,11 +195,13 @@ class Process:
 
 
 @contextmanager
-def process(document: dict[str, Any], folder: Path, **env: str) -> Iterator[Process]:
+def process(
+    document: dict[str, Any], folder: Path, *, tree: Path = REPOSITORY, **env: str
+) -> Iterator[Process]:
     """Run a config in a process of its own; it is gone when the block ends."""
     file = folder / f"{document['entry']}-{len(document['agents'])}.json"
     file.write_text(json.dumps(document))
-    running = Process(file, free_port(), **env)
+    running = Process(file, free_port(), tree=tree, **env)
     try:
         running.wait_until_serving()
         yield running

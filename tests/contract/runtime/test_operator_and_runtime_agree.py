@@ -15,7 +15,8 @@ from agent_runtime.app import config_file
 from agent_runtime.app.config_file import Surroundings
 from agentsystem_operator.api import tiers
 from agentsystem_operator.api.spec import AgentSystemSpec
-from agentsystem_operator.decide import workloads
+from agentsystem_operator.decide import pins, workloads
+from agentsystem_operator.decide.workloads import Workload
 from agentsystem_operator.model.references import SystemKey
 from agentsystem_operator.plan import agent_config
 from tests.contract.runtime.serving import REPOSITORY
@@ -23,7 +24,7 @@ from tests.contract.runtime.serving import REPOSITORY
 SAMPLES = sorted((REPOSITORY / "config/samples").glob("*.yaml"))
 LAPTOP = Surroundings(in_cluster=False, grace_seconds=25.0, state_home=Path("/state"))
 CLUSTER = Surroundings(in_cluster=True, grace_seconds=25.0, state_home=Path("/state"))
-DEFAULTS = workloads.Defaults(template=1, image="agent-runtime:dev", tiers=tiers.TABLE)
+DEFAULTS = pins.Defaults(template=1, image="agent-runtime:dev", tiers=tiers.TABLE)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,14 @@ def sample_in(path: Path) -> Sample:
         for key, text in document["data"].items()
     }
     spec = AgentSystemSpec.model_validate(system["spec"])
-    return Sample(SystemKey("shop", system["metadata"]["name"]), spec, texts)
+    meta = system["metadata"]
+    return Sample(SystemKey(meta.get("namespace", "shop"), meta["name"]), spec, texts)
+
+
+def workloads_of(sample: Sample) -> tuple[Workload, ...]:
+    """Return what the agents of a sample have to run."""
+    owner = workloads.Owner(sample.key, "uid")
+    return workloads.of_system(sample.spec, sample.texts, owner=owner, pinned={}, defaults=DEFAULTS)
 
 
 def accepted(rendered: dict[str, Any], surroundings: Surroundings) -> list[str]:
@@ -57,13 +65,7 @@ def accepted(rendered: dict[str, Any], surroundings: Surroundings) -> list[str]:
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
 def test_every_pod_s_config_is_accepted(path: Path) -> None:
     sample = sample_in(path)
-    found = workloads.of_system(
-        sample.spec,
-        sample.texts,
-        owner=workloads.Owner(sample.key, "uid"),
-        pins={},
-        defaults=DEFAULTS,
-    )
+    found = workloads_of(sample)
     served = [accepted(agent_config.of_workload(workload), CLUSTER) for workload in found]
     assert served == [[agent.name] for agent in sample.spec.agents]
 

@@ -1,4 +1,4 @@
-"""What is read from a live Deployment's conditions."""
+"""What is read from a live object: a Deployment's conditions, and who wrote it."""
 
 from __future__ import annotations
 
@@ -57,3 +57,51 @@ def test_pods_are_missing_since_the_condition_became_false() -> None:
     assert rollout({**lacking, "status": "True"}).unavailable_since is None
     odd = {**lacking, "status": "False", "lastTransitionTime": "?"}
     assert rollout(odd).unavailable_since is None
+
+
+def managed(manager: str, at: int, *, operation: str = "Update", sub: str = "") -> dict[str, Any]:
+    return {
+        "manager": manager,
+        "operation": operation,
+        "subresource": sub,
+        "time": f"2026-01-01T00:00:{at:02}Z",
+        "fieldsV1": {"f:spec": {}},
+    }
+
+
+def claimants(*entries: dict[str, Any]) -> list[str]:
+    metadata = {"name": "d", "namespace": "shop", "managedFields": entries}
+    child = projections.decoder(Kind.SERVICE)(orjson.dumps({"metadata": metadata}))
+    return [claim.manager for claim in child.claims]
+
+
+OURS = managed("agentsystem", 30, operation="Apply")
+
+
+def test_only_those_who_wrote_since_our_last_apply_are_kept() -> None:
+    found = claimants(
+        OURS,
+        managed("argocd-controller", 10, operation="Apply"),
+        managed("kubectl-edit", 31),
+        managed("kube-controller-manager", 40, sub="status"),
+        managed("agentsystem-scale", 40, operation="Apply", sub="scale"),
+        managed("agentsystem", 40),
+    )
+    assert found == ["kubectl-edit"]
+
+
+def test_whoever_took_everything_from_us_is_kept() -> None:
+    assert claimants(managed("kubectl-edit", 5)) == ["kubectl-edit"]
+
+
+def test_the_newest_claims_are_kept_and_an_oversized_one_is_not() -> None:
+    many = [managed(f"m{number}", 31 + number) for number in range(9)]
+    assert claimants(OURS, *many) == ["m5", "m6", "m7", "m8"]
+    huge = {**managed("huge", 50), "fieldsV1": {f"f:{number}": {} for number in range(2000)}}
+    assert claimants(OURS, huge) == []
+
+
+def test_a_write_of_the_scale_subresource_has_no_time_and_is_kept() -> None:
+    scaled = managed("kubectl", 0, sub="scale")
+    del scaled["time"]
+    assert claimants(OURS, scaled) == ["kubectl"]

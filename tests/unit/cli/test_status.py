@@ -72,6 +72,23 @@ def test_a_ready_system_is_shown_whole_and_nothing_is_advised(fake: Apiserver, r
     ]
 
 
+def test_what_an_upgrade_holds_back_is_shown(fake: Apiserver, run: Run) -> None:
+    held = system(*GOOD)
+    held["status"]["agents"][0]["pinned"] = [
+        {"setting": "Image", "held": "runtime:1", "next": "runtime:2"},
+        {"setting": "Template", "held": "1", "next": "2"},
+    ]
+    fake.systems["shop", "promptx"] = held
+
+    _, shown = run("status", "promptx").output.split("Held back until the agent is changed")
+
+    assert shown.splitlines()[1:] == [
+        "AGENT  SETTING   NOW        THEN",
+        "front  Image     runtime:1  runtime:2",
+        "front  Template  1          2",
+    ]
+
+
 def test_each_bad_condition_gets_one_line_of_advice(fake: Apiserver, run: Run) -> None:
     fake.systems["shop", "promptx"] = system(
         condition("Ready", "False", "ConfigMapMissing"),

@@ -29,11 +29,13 @@ NO_KEY = Fault(
     Reason.CONFIG_MAP_KEY_MISSING,
     "spec.agents[0].instructionsFrom.configMapKeyRef",
     "ConfigMap 'a' has no key 'prompt' in its data; add it",
+    passes=True,
 )
 NO_MAP = Fault(
     Reason.CONFIG_MAP_MISSING,
     "spec.providers[0].scripted.configMapKeyRef",
     "ConfigMap 'b' does not exist; create it with key 'answers'",
+    passes=True,
 )
 
 

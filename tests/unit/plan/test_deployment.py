@@ -6,7 +6,7 @@ import pytest
 
 from agentsystem_operator.model.actions import Manifest
 from agentsystem_operator.plan import metadata
-from agentsystem_operator.plan.deployment import build_deployment
+from agentsystem_operator.plan.deployment import build_deployment, spec_of
 from tests import builders
 from tests.unit.plan import workload
 
@@ -14,7 +14,8 @@ SQLITE = {"sessions": {"store": "SQLite"}}
 
 
 def deployment(**fields: Any) -> Manifest:
-    return build_deployment(workload.first(**fields), revision="0123456789")
+    agent, revision = workload.first(**fields), "0123456789"
+    return build_deployment(agent, spec_of(agent, revision), revision=revision)
 
 
 def pod(**fields: Any) -> dict[str, Any]:

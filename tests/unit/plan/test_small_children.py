@@ -80,3 +80,12 @@ def test_a_claim_leaves_size_and_class_to_their_defaults() -> None:
 
 def test_sessions_in_memory_need_no_claim() -> None:
     assert build_persistent_volume_claim(workload.first()) is None
+
+
+def test_a_claim_is_not_taken_for_a_part_of_an_application_of_the_system_s_name() -> None:
+    """Argo CD would remove it: no owner, not in the repository, and its label names the app."""
+    manifest = build_persistent_volume_claim(workload.first(tier="Testing"))
+    assert manifest
+    labels = manifest.body["metadata"]["labels"]
+    assert "app.kubernetes.io/instance" not in labels
+    assert labels["agentsystem.dev/system"] == "support"

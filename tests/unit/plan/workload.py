@@ -38,7 +38,7 @@ def system(texts: Texts | None = None, **fields: Any) -> tuple[Workload, ...]:
         AgentSystemSpec.model_validate(body),
         texts or {},
         owner=OWNER,
-        pins={},
+        pinned={},
         defaults=SETTINGS.defaults,
     )
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from agentsystem_operator.api.reasons import Reason
+from agentsystem_operator.api.reasons import Pinned, Reason
 from agentsystem_operator.api.status import AgentSystemStatus
+from agentsystem_operator.decide.pins import HeldBack
 from agentsystem_operator.decide.references import Fault
 from agentsystem_operator.decide.rollout import Stage
 from agentsystem_operator.model.observed import Remembered
@@ -31,7 +32,12 @@ def later(given: Report, **by: float) -> Report:
 
 
 def test_the_body_is_one_that_the_api_describes() -> None:
-    status = composed(report(row(claim="support--front"), row("research", stage=Stage.PENDING)))
+    held_back = (HeldBack(Pinned.IMAGE, "a:1", "a:2"),)
+    status = composed(
+        report(
+            row(claim="support--front", held_back=held_back), row("research", stage=Stage.PENDING)
+        )
+    )
 
     parsed = AgentSystemStatus.model_validate(status)
     assert parsed.body() == status
@@ -49,6 +55,7 @@ def test_the_body_is_one_that_the_api_describes() -> None:
                 "revision": "r1",
                 "reason": "AgentReady",
                 "claim": "support--front",
+                "pinned": [{"setting": "Image", "held": "a:1", "next": "a:2"}],
             },
             {
                 "name": "research",

@@ -12,7 +12,10 @@ from agentsystem_operator.status import conditions
 from agentsystem_operator.status.report import Report, Row
 from tests.unit.status.reports import NOW, pods, report, row
 
-MISSING = Fault(Reason.CONFIG_MAP_MISSING, "spec.agents[0]", "ConfigMap 'x' does not exist")
+MISSING = Fault(
+    Reason.CONFIG_MAP_MISSING, "spec.agents[0]", "ConfigMap 'x' does not exist", passes=True
+)
+TAKEN = Fault(Reason.NAME_TAKEN, "spec.agents[0]", "Service 'x' exists")
 ROLLING = row(stage=Stage.ROLLING, live=pods(2, 1), desired=2)
 PENDING = row("research", stage=Stage.PENDING, live=None)
 OVERDUE = row("research", stage=Stage.OVERDUE, live=pods(2, 1, deadline_exceeded=True), desired=2)
@@ -39,6 +42,7 @@ class Case:
     degraded: tuple[str, str] = ("False", "AsDesired")
     progressing: tuple[str, str] = ("False", "RolledOut")
     ready: tuple[str, str] = ("True", "AllAgentsReady")
+    stalled: tuple[str, str] = ("False", "NotStalled")
 
 
 CASES = (
@@ -69,6 +73,7 @@ CASES = (
         degraded=("True", "DeadlineExceeded"),
         progressing=("False", "DeadlineExceeded"),
         ready=("False", "DeadlineExceeded"),
+        stalled=("True", "DeadlineExceeded"),
     ),
     Case(
         "old pods are left of a revision that was left again",
@@ -129,6 +134,14 @@ CASES = (
         ready=("False", "ConfigMapMissing"),
     ),
     Case(
+        "a name is taken, which somebody has to free",
+        report(faults=(MISSING, TAKEN)),
+        config=("False", "ConfigMapMissing"),
+        progressing=("False", "ConfigMapMissing"),
+        ready=("False", "ConfigMapMissing"),
+        stalled=("True", "NameTaken"),
+    ),
+    Case(
         "in doubt",
         report(doubt="texts"),
         config=("Unknown", "ObservationUnknown"),
@@ -164,6 +177,7 @@ def test_conditions(case: Case) -> None:
         ),
         ConditionType.PROGRESSING: case.progressing,
         ConditionType.READY: case.ready,
+        ConditionType.STALLED: case.stalled,
     }
 
 
