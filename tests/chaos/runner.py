@@ -1,0 +1,79 @@
+"""Runs sweeps: many cases side by side, with some seeds each, into a list of verdicts.
+
+`python -m tests.chaos` prints them, `bench faults` and pytest use them as values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tests.chaos import rig, trial
+from tests.chaos.sweeps import crash
+from tests.chaos.trial import References, Trial, Verdict
+
+PARALLEL = 6
+"""Cases at once on two cores: most of a case is waiting for silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A kind of fault and its cases."""
+
+    letter: str
+    pattern: str
+    """What is done to the operator, in words: a row's title in the table."""
+    trials: Callable[[References, str], Awaitable[list[Trial]]]
+    """Returns the cases whose names begin with a text, or more."""
+
+
+SWEEPS = (Sweep(crash.LETTER, crash.PATTERN, crash.trials),)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to run."""
+
+    sweeps: Sequence[str] = tuple(sweep.letter for sweep in SWEEPS)
+    seeds: Sequence[int] = (1,)
+    case: str = ""
+    """Name of one case, or the beginning of some; empty means all."""
+    parallel: int = PARALLEL
+    rest: bool = True
+    """Whether the first case of each sweep rests for a minute at its end."""
+
+
+async def run(
+    kubeconfig: Path, folder: Path, wanted: Wanted, *, told: Callable[[Verdict], None]
+) -> list[Verdict]:
+    """Run cases against a cluster; `told` hears of each verdict when it falls."""
+    async with rig.running(kubeconfig, folder) as shared:
+        slots = asyncio.Semaphore(wanted.parallel)
+        references = References(shared, slots)
+
+        async def one(sweep: Sweep, case: Trial, seed: int) -> Verdict:
+            await references.of(case.story)
+            async with slots:
+                verdict = await trial.run(shared, references, sweep.letter, case, seed=seed)
+            told(verdict)
+            return verdict
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(one(sweep, case, seed))
+                for sweep in SWEEPS
+                if sweep.letter in wanted.sweeps
+                for case in await _cases(sweep, references, wanted)
+                for seed in wanted.seeds
+            ]
+    return [task.result() for task in tasks]
+
+
+async def _cases(sweep: Sweep, references: References, wanted: Wanted) -> list[Trial]:
+    cases = await sweep.trials(references, wanted.case)
+    found = [case for case in cases if case.name.startswith(wanted.case)]
+    if found and wanted.rest:
+        found[0] = replace(found[0], rest_s=trial.REST_S)
+    return found
