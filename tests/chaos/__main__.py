@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.chaos import runner, table
+from tests.chaos import rig, runner, table
 from tests.chaos.trial import Verdict
 from tests.conftest import ROOT
 
@@ -25,7 +25,9 @@ def main() -> int:
     asked = _parser().parse_args()
     seeds = (asked.seed,) if asked.seed else tuple(range(1, asked.seeds + 1))
     letters = tuple(asked.sweep.split(",")) if asked.sweep else runner.Wanted().sweeps
-    wanted = runner.Wanted(letters, seeds, asked.case, asked.parallel, rest=not asked.case)
+    wanted = runner.Wanted(
+        letters, seeds, asked.case, asked.parallel, asked.settle, rest=not asked.case
+    )
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     began = time.monotonic()
     verdicts = asyncio.run(runner.run(kubeconfig(asked.cluster), folder, wanted, told=_tell))
@@ -65,6 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds, from 1 (default 1)")
     parser.add_argument("--seed", type=int, default=0, help="this seed only")
     parser.add_argument("--parallel", type=int, default=runner.PARALLEL, help="cases at once")
+    parser.add_argument(
+        "--settle",
+        type=float,
+        default=rig.SETTLE_S,
+        help="seconds from the last fault to the last write (default %(default)g; more on a machine"
+        " that is busy with something else)",
+    )
     return parser
 
 

@@ -48,7 +48,7 @@ SETTLE_S = 30.0
 """How long settling may take after the last fault: judged at the end."""
 PATIENCE_S = 180.0
 """How long a case waits for its settling before it gives up looking."""
-FAULT_S = 60.0
+FAULT_S = 180.0
 """How long a case waits for the request at which its fault is to strike."""
 SYSTEM = "sys"
 RIGHTS = "agentsystem-chaos"
@@ -229,9 +229,10 @@ class Case:
 class Rig:
     """What all cases of a run share."""
 
-    def __init__(self, admin: Admin, folder: Path, *, run: str) -> None:
+    def __init__(self, admin: Admin, folder: Path, *, run: str, settle_s: float) -> None:
         self.admin = admin
         self.folder = folder
+        self.settle_s = settle_s
         self.upstream = admin.upstream()
         self.authority = authority.make(folder / "pki")
         self._run = run
@@ -242,8 +243,9 @@ class Rig:
         folder = self.folder / "failed" / case.ns
         folder.mkdir(parents=True, exist_ok=True)
         for operator in case.operators:
-            requests = "\n".join(str(entry) for entry in operator.proxy.record.entries)
-            (folder / f"{operator.name}.requests").write_text(requests + "\n")
+            entries = operator.proxy.record.entries
+            lines = [f"{entry.began - entries[0].began:8.3f} {entry}\n" for entry in entries]
+            (folder / f"{operator.name}.requests").write_text("".join(lines))
             if operator.process.log.exists():
                 shutil.copy(operator.process.log, folder / f"{operator.name}.log")
         return f"see {folder}"
@@ -259,7 +261,9 @@ class Rig:
 
 
 @asynccontextmanager
-async def running(kubeconfig: Path, folder: Path) -> AsyncIterator[Rig]:
+async def running(
+    kubeconfig: Path, folder: Path, *, settle_s: float = SETTLE_S
+) -> AsyncIterator[Rig]:
     """Prepare a cluster for chaos cases: the CRD, the operator's rights, pods that become ready."""
     admin = Admin(kubeconfig)
     try:
@@ -273,7 +277,7 @@ async def running(kubeconfig: Path, folder: Path) -> AsyncIterator[Rig]:
         if not (nodes or {})["items"]:
             tasks.append(asyncio.create_task(ReadyPods(admin).run()))
         try:
-            yield Rig(admin, folder, run=f"{int(time.time()) % 100_000:05d}")
+            yield Rig(admin, folder, run=f"{int(time.time()) % 100_000:05d}", settle_s=settle_s)
         finally:
             for task in tasks:
                 task.cancel()

@@ -44,6 +44,7 @@ class Wanted:
     case: str = ""
     """Name of one case, or the beginning of some; empty means all."""
     parallel: int = PARALLEL
+    settle_s: float = rig.SETTLE_S
     rest: bool = True
     """Whether the first case of each sweep rests for a minute at its end."""
 
@@ -52,7 +53,7 @@ async def run(
     kubeconfig: Path, folder: Path, wanted: Wanted, *, told: Callable[[Verdict], None]
 ) -> list[Verdict]:
     """Run cases against a cluster; `told` hears of each verdict when it falls."""
-    async with rig.running(kubeconfig, folder) as shared:
+    async with rig.running(kubeconfig, folder, settle_s=wanted.settle_s) as shared:
         slots = asyncio.Semaphore(wanted.parallel)
 
         async with asyncio.TaskGroup() as group:

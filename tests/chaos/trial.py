@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tests.chaos import fingerprint, oracle, stories
 from tests.chaos.fingerprint import World
 from tests.chaos.oracle import Ending
-from tests.chaos.rig import SETTLE_S, SYSTEM, Case, Operator, Rig
+from tests.chaos.rig import SYSTEM, Case, Operator, Rig
 from tests.chaos.stories import Story
 from tests.kube import Object
 
@@ -128,7 +128,9 @@ class References:
         except (AssertionError, TimeoutError) as exc:
             return str(exc)
         # How fast a story settles without faults is not what is tested here.
-        wrong = [line for line in wrong if line not in oracle.settled_in_time(ending, SETTLE_S)]
+        wrong = [
+            line for line in wrong if line not in oracle.settled_in_time(ending, self.rig.settle_s)
+        ]
         return "; ".join(wrong) or Reference(ending, fresh)
 
     async def _installed(self, declared: Callable[[str], list[Object]]) -> World | None:
@@ -201,7 +203,7 @@ def _itself(case: Case, ending: Ending, before: Mapping[fingerprint.Name, str]) 
         *oracle.nothing_foreign(ending, {n: v for n, v in before.items() if n != TEXTS}),
         *oracle.no_orphan(ending),
         *oracle.no_volume_deleted(ending),
-        *oracle.settled_in_time(ending, SETTLE_S),
+        *oracle.settled_in_time(ending, case.rig.settle_s),
     ]
     for operator in case.operators:
         log = operator.process.log
