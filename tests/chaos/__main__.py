@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,13 +31,21 @@ def main() -> int:
     )
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     began = time.monotonic()
-    verdicts = asyncio.run(runner.run(kubeconfig(asked.cluster), folder, wanted, told=_tell))
+    verdicts = asyncio.run(_run(kubeconfig(asked.cluster), folder, wanted))
     patterns = {sweep.letter: f"({sweep.letter}) {sweep.pattern}" for sweep in runner.SWEEPS}
     print("\n" + table.markdown(table.rows(verdicts, patterns)))
     failed = sum(not verdict.passed for verdict in verdicts)
     took = (time.monotonic() - began) / 60
     print(f"\n{len(verdicts) - failed} passed, {failed} failed in {took:.1f} min")
     return 1 if failed or not verdicts else 0
+
+
+async def _run(config: Path, folder: Path, wanted: runner.Wanted) -> list[Verdict]:
+    task = asyncio.current_task()
+    assert task is not None
+    # As Ctrl-C: every operator is ended and every namespace removed on the way out.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await runner.run(config, folder, wanted, told=_tell)
 
 
 def kubeconfig(cluster: str) -> Path:

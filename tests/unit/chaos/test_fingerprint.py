@@ -112,6 +112,16 @@ def test_another_config_makes_another_revision_wherever_it_is_named() -> None:
     assert len([line for line in found if "missing" in line]) == 3  # config, record, ReplicaSet
 
 
+def test_a_record_that_names_a_removed_agents_revision_is_equal_too() -> None:
+    worlds = []
+    for ns, gone in (("shop-7", "0123456789"), ("lab-9", "abcdefabcd")):
+        everything = namespace(ns)
+        (record,) = everything["objects"]["ControllerRevision"]
+        record["data"]["agents"].append({"name": "removed", "revision": gone})
+        worlds.append(world(everything, ns))
+    assert fingerprint.differences(*worlds) == []
+
+
 def test_children_without_a_live_owner_are_orphans_but_claims_are_not() -> None:
     everything = namespace("shop")
     assert world(everything, "shop").orphans == ()
