@@ -72,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     letters = ",".join(sweep.letter for sweep in runner.SWEEPS)
     parser.add_argument("--cluster", default=cluster, help="dev cluster (default: %(default)s)")
     parser.add_argument("--sweep", default="", help=f"comma-separated, of {letters} (default: all)")
-    parser.add_argument("--case", default="", help="beginning of the names of cases")
+    parser.add_argument(
+        "--case", action="append", default=[], help="a case's name, or the beginning of some"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds, from 1 (default 1)")
     parser.add_argument("--seed", type=int, default=0, help="this seed only")
     parser.add_argument("--parallel", type=int, default=runner.PARALLEL, help="cases at once")

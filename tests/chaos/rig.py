@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
+import secrets
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -277,7 +278,7 @@ async def running(
         if not (nodes or {})["items"]:
             tasks.append(asyncio.create_task(ReadyPods(admin).run()))
         try:
-            yield Rig(admin, folder, run=f"{int(time.time()) % 100_000:05d}", settle_s=settle_s)
+            yield Rig(admin, folder, run=secrets.token_hex(3), settle_s=settle_s)
         finally:
             for task in tasks:
                 task.cancel()

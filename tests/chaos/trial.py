@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+import aiohttp
+
 from tests.chaos import fingerprint, oracle, stories
 from tests.chaos.fingerprint import World
 from tests.chaos.oracle import Ending
@@ -16,6 +18,8 @@ from tests.kube import Object
 
 REST_S = 60.0
 """Once per sweep nothing may be written for so long."""
+FAILURES = (AssertionError, TimeoutError, OSError, aiohttp.ClientError)
+"""What may go wrong in a case without ending the others: it ends in the verdict."""
 BYSTANDER = "bystander"
 TEXTS = ("ConfigMap", stories.TEXTS)
 """The only object that is not the system's and that stories change."""
@@ -125,8 +129,8 @@ class References:
             async with self._slots, self.rig.case() as case:
                 ending, wrong = await _tell(case, Trial(story.name, story, _leave_alone))
             fresh = await self._installed(story.declared)
-        except (AssertionError, TimeoutError) as exc:
-            return str(exc)
+        except FAILURES as exc:
+            return _say(exc)
         # How fast a story settles without faults is not what is tested here.
         wrong = [
             line for line in wrong if line not in oracle.settled_in_time(ending, self.rig.settle_s)
@@ -156,11 +160,15 @@ async def run(rig: Rig, reference: Reference, sweep: str, trial: Trial, *, seed:
             wrong += (trial.judge or alike)(ending, reference)
             if reference.fresh is not None:
                 wrong += oracle.as_if_fresh(ending, reference.fresh)
-        except (AssertionError, TimeoutError) as exc:
-            wrong.append(str(exc))
+        except FAILURES as exc:
+            wrong.append(_say(exc))
         if wrong:
             wrong.append(rig.keep(case))
     return Verdict(sweep, trial.name, seed, tuple(wrong), settled_s, time.monotonic() - began)
+
+
+def _say(exc: Exception) -> str:
+    return str(exc) or type(exc).__name__
 
 
 async def _tell(case: Case, trial: Trial) -> tuple[Ending, list[str]]:

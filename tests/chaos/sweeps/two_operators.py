@@ -8,6 +8,7 @@ audit log can be asked as well.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from tests.chaos import stories
 from tests.chaos.admin import eventually
@@ -22,9 +23,9 @@ FROZEN_S = 30.0
 STORIES = (stories.IMAGE, stories.REPLICAS, stories.REMOVAL, stories.CREATE)
 
 
-async def trials(references: References, beginning: str) -> list[Trial]:
+async def trials(references: References, beginnings: Sequence[str]) -> list[Trial]:
     """Return each story twice: the leader is frozen before the change, or in the middle of it."""
-    del beginning
+    del beginnings
     return [
         trial(story, references, midway=midway) for story in STORIES for midway in (False, True)
     ]
