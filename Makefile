@@ -28,7 +28,7 @@ PY := .venv/bin/python
 KUBECTL ?= $(or $(shell command -v kubectl),$(PY) -m devcluster kubectl --name $(or $(AGENTSYSTEM_TEST_CLUSTER),demo) --)
 export PYTHONPATH := operator:.
 
-.PHONY: help demo demo-down test unit property contract integration e2e chaos-gitops lint types \
+.PHONY: help demo demo-down test unit property contract integration e2e chaos chaos-gitops lint types \
         layers generate verify audit bench images sbom cluster-up cluster-down lock venv clean
 
 help: ## show this list
@@ -71,6 +71,9 @@ e2e: $(STAMP) ## stories on real nodes (CONTEXT=.. IMAGE_LOAD=..: on your cluste
 
 chaos-gitops: $(STAMP) ## 10 min of Argo CD-like and Flux-like tools beside the operator (needs AGENTSYSTEM_TEST_CLUSTER)
 	@$(PY) -m pytest -q -s tests/chaos/gitops $(ARGS)
+chaos: $(STAMP) ## every crash point, stale views, dead connections (a cluster of its own; up to an hour)
+	@$(PY) -m devcluster up --name chaos --nodes 0
+	@trap '$(PY) -m devcluster down --name chaos' EXIT; $(PY) -m tests.chaos --cluster chaos --seeds 3 $(ARGS)
 
 lint: $(STAMP) ## ruff and codespell
 	@$(PY) -m ruff check .
