@@ -78,6 +78,7 @@ verify: $(STAMP) ## generated files, locks and manifests are up to date
 	@$(PY) -m agentsystem_operator.api.generate --check
 	@$(PY) requirements/lock.py --check
 	@$(KUBECTL) kustomize config/default >/dev/null
+	@for each in config/namespaced config/namespaced/tenant; do $(KUBECTL) kustomize $$each >/dev/null; done
 
 bench: $(STAMP) ## the numbers of the README (ARGS="runtime --json out.json" for one)
 	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk; }

@@ -1,8 +1,17 @@
-"""The order of the tests: what judges all the others comes last."""
+"""What tests with an operator as a process share, and the order of the tests."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+
+from tests.integration import hostile
+from tests.integration.crd import serve
+from tests.integration.hostile import Bystander
+from tests.integration.operator_process import Process, account, operator
+from tests.kube import Kube
 
 LAST = "test_rights_that_were_used.py"
 
@@ -10,3 +19,35 @@ LAST = "test_rights_that_were_used.py"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that read what all others made the operator do behind them."""
     items.sort(key=lambda item: item.path.name == LAST)
+
+
+@pytest.fixture
+def credentials(kube: Kube, tmp_path: Path) -> Path:
+    """A kubeconfig with the operator's rights, in a folder for its logs."""
+    serve(kube)
+    return account(kube, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def attacked(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """One operator for all attacks of a module; no traceback may be in its log in the end."""
+    serve(kube)
+    folder = tmp_path_factory.mktemp("hostile")
+    with operator(account(kube, folder), folder / "log", "--identity", "hostile") as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def bystander(attacked: Process, kube: Kube) -> Iterator[Bystander]:
+    """Another tenant's system under the operator that is attacked."""
+    with hostile.namespace(kube, "bystander") as ns:
+        yield Bystander(kube, ns)
+
+
+@pytest.fixture
+def arena(kube: Kube, bystander: Bystander) -> Iterator[str]:
+    """A namespace to attack; afterwards the bystander must be as it was, and be served."""
+    with hostile.namespace(kube, "hostile") as name:
+        yield name
+        assert bystander.is_untouched()
+        assert bystander.is_served_promptly()

@@ -11,17 +11,11 @@ import pytest
 
 from tests import builders
 from tests.integration.crd import CRD, serve
-from tests.integration.operator_process import NAMESPACE, Process, account, operator
+from tests.integration.operator_process import NAMESPACE, Process, operator
 from tests.kube import Kube, eventually
 
 _numbers = itertools.count(1)
 LEASE = "agentsystem-shard-0"
-
-
-@pytest.fixture
-def credentials(kube: Kube, tmp_path: Path) -> Path:
-    serve(kube)
-    return account(kube, tmp_path)
 
 
 @pytest.fixture
