@@ -93,6 +93,7 @@ verify: $(STAMP) ## generated files, locks and manifests are up to date
 	@$(PY) -m agentsystem_operator.api.generate --check
 	@$(PY) requirements/lock.py --check
 	@$(KUBECTL) kustomize config/default >/dev/null
+	@for each in config/namespaced config/namespaced/tenant; do $(KUBECTL) kustomize $$each >/dev/null; done
 
 audit: $(STAMP) ## scan manifests, dependencies and images (PARTS="manifests sboms": only those)
 	@$(PY) -m audit $(PARTS)

@@ -92,7 +92,7 @@ class Bystander:
     def __init__(self, kube: Kube, ns: str) -> None:
         self._kube = kube
         self._ns = ns
-        self._texts = itertools.cycle(("To and", "fro."))
+        self._texts = itertools.cycle(("To.", "And back."))
         kube.apply(asleep("victim", ns))
         settled(kube, "victim", ns)
         self._before = snapshot(kube, ns)

@@ -47,7 +47,7 @@ INJECTIONS = {
     "zero width": "fr\u200bont",
     "right to left": "fr\u202eont",
     "byte order mark": "\ufefffront",
-    "combining": "fro\u0308nt",
+    "combining": "fre\u0308nd",
     "emoji": "\U0001f916",
     "emptiness": "",
     "length": "a" * 300,

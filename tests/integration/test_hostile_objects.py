@@ -8,44 +8,23 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests import builders
 from tests.integration import hostile
-from tests.integration.crd import serve
 from tests.integration.hostile import Bystander, Object, asleep, complaint, settled, snapshot
-from tests.integration.operator_process import Process, account, operator
 from tests.kube import Kube, eventually
 
 OURS = "agentsystem.dev/"
 SQLITE = {"sessions": {"store": "SQLite"}}
 
 
-@pytest.fixture(scope="module")
-def running(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """One operator for all attacks; no traceback may be in its log in the end."""
-    serve(kube)
-    folder = tmp_path_factory.mktemp("hostile")
-    with operator(account(kube, folder), folder / "log", "--identity", "hostile") as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
-def bystander(running: Process, kube: Kube) -> Iterator[Bystander]:
-    with hostile.namespace(kube, "bystander") as ns:
-        yield Bystander(kube, ns)
-
-
 @pytest.fixture
-def ns(kube: Kube, bystander: Bystander) -> Iterator[str]:
-    """A namespace to attack; afterwards the bystander must be as it was, and be served."""
-    with hostile.namespace(kube, "hostile") as name:
-        yield name
-        assert bystander.is_untouched()
-        assert bystander.is_served_promptly()
+def ns(arena: str) -> str:
+    """The namespace to attack."""
+    return arena
 
 
 def made(kube: Kube, ns: str, **spec: Any) -> dict[str, Object]:

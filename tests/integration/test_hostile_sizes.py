@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests import audit, builders
 from tests.integration import hostile
-from tests.integration.crd import serve
 from tests.integration.hostile import Bystander, asleep, complaint, settled, snapshot
-from tests.integration.operator_process import USER, Process, account, operator
+from tests.integration.operator_process import USER
 from tests.kube import PATHS, Kube
 
 TRICKS = {
@@ -37,28 +35,10 @@ LONG = 32_768
 AGENTS = 200
 
 
-@pytest.fixture(scope="module")
-def running(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """One operator for all attacks; no traceback may be in its log in the end."""
-    serve(kube)
-    folder = tmp_path_factory.mktemp("hostile")
-    with operator(account(kube, folder), folder / "log", "--identity", "hostile") as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
-def bystander(running: Process, kube: Kube) -> Iterator[Bystander]:
-    with hostile.namespace(kube, "bystander") as ns:
-        yield Bystander(kube, ns)
-
-
 @pytest.fixture
-def ns(kube: Kube, bystander: Bystander) -> Iterator[str]:
-    """A namespace to attack; afterwards the bystander must be as it was, and be served."""
-    with hostile.namespace(kube, "sizes") as name:
-        yield name
-        assert bystander.is_untouched()
-        assert bystander.is_served_promptly()
+def ns(arena: str) -> str:
+    """The namespace to attack."""
+    return arena
 
 
 def rendered(kube: Kube, ns: str) -> dict[str, Any]:

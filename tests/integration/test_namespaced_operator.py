@@ -43,9 +43,10 @@ class Installation:
             kube.apply(builders.namespace(name))
         self._install(CONFIG, self.home)
 
-    def grant(self, namespace: str) -> None:
-        """Install the Role of a served namespace, as the documentation says."""
-        self._install(CONFIG / "tenant", namespace)
+    def grant(self, *namespaces: str) -> None:
+        """Install the Role of each served namespace, as the documentation says."""
+        for namespace in namespaces:
+            self._install(CONFIG / "tenant", namespace)
 
     def _install(self, folder: Path, namespace: str) -> None:
         text = self.kube.kubectl("kustomize", str(folder)).replace(NAMESPACE, self.home)
@@ -113,8 +114,7 @@ def readyz(process: Process) -> tuple[int, str]:
 
 def test_roles_are_enough_and_nothing_is_asked_of_the_cluster(site: Installation) -> None:
     """Two namespaces are served, a third that has a system too is not even looked at."""
-    site.grant(site.a)
-    site.grant(site.b)
+    site.grant(site.a, site.b)
     with site.run() as process:
         site.edit(site.other, 1)
         site.carries_out(site.a, 2)
@@ -159,8 +159,7 @@ def test_a_namespace_without_its_role_is_named_and_served_as_soon_as_it_has_one(
 def test_a_deleted_namespace_hurts_no_other_before_and_after_a_restart(
     site: Installation,
 ) -> None:
-    site.grant(site.a)
-    site.grant(site.b)
+    site.grant(site.a, site.b)
     with site.run():
         site.carries_out(site.a, 1)
         site.carries_out(site.b, 1)
@@ -180,8 +179,7 @@ def test_a_deleted_namespace_hurts_no_other_before_and_after_a_restart(
 
 
 def test_rights_that_are_taken_away_stop_one_namespace_and_no_other(site: Installation) -> None:
-    site.grant(site.a)
-    site.grant(site.b)
+    site.grant(site.a, site.b)
     with site.run() as process:
         site.carries_out(site.a, 1)
         site.carries_out(site.b, 1)

@@ -5,20 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import pytest
-
 from tests import builders
 from tests.integration.crd import CRD, serve
-from tests.integration.operator_process import NAMESPACE, Process, account, operator
+from tests.integration.operator_process import NAMESPACE, Process, operator
 from tests.kube import Kube, eventually
 
 LEASE = "agentsystem-shard-0"
-
-
-@pytest.fixture
-def credentials(kube: Kube, tmp_path: Path) -> Path:
-    serve(kube)
-    return account(kube, tmp_path)
 
 
 def is_made(kube: Kube, name: str, ns: str) -> bool:
