@@ -99,6 +99,8 @@ def _choose(
     qps = _first(asked.controller_qps, stored.controller_qps)
     layout.nodes(count)
     layout.fake_nodes(fakes)
+    if qps < 0:
+        raise DevClusterError(f"--controller-qps {qps}: use 1 or more, or 0 for upstream's own")
     host.check(count)
     host.install_packages(count, say)
     host.check_network(count)
