@@ -78,7 +78,7 @@ def _chain(name: str, hook: str, rules: list[str]) -> list[str]:
 
 
 def _rules(faults: Faults, interface: str, end: str) -> list[str]:
-    """Return what to drop; `end` is the letter of the far end: (s)ource or (d)estination."""
+    """Return what to drop; `end` is "s" where the far end is the source, else "d"."""
     here = f'{interface} "eth0"'
     rules = []
     if faults.cut is Cut.ALL:

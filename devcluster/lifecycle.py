@@ -107,6 +107,8 @@ def _choose(
     fakes = _first(asked.fake_nodes, stored.fake_nodes)
     layout.nodes(count)
     layout.fake_nodes(fakes)
+    if qps < 0:
+        raise DevClusterError(f"--controller-qps {qps}: use 1 or more, or 0 for upstream's own")
     host.check(count)
     host.install_packages(count, say)
     host.check_network(count)

@@ -132,6 +132,13 @@ def test_a_running_cluster_is_not_changed_by_up(
         lifecycle.up(cluster, lifecycle.Asked(fake_nodes=6), unheard)
 
 
+def test_an_impossible_rate_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    cluster = layout.Cluster("x", tmp_path)
+    with pytest.raises(errors.DevClusterError, match="--controller-qps -1"):
+        lifecycle.up(cluster, lifecycle.Asked(controller_qps=-1), unheard)
+    assert not cluster.settings.exists()
+
+
 def test_damaged_settings_say_how_to_get_rid_of_them(tmp_path: Path) -> None:
     cluster = layout.Cluster("x", tmp_path)
     cluster.settings.write_text("{")
