@@ -60,8 +60,10 @@ TOKEN_S = 4 * 3600
 class Operator:
     """One operator of a case: its process and the proxy that it takes for the apiserver."""
 
-    def __init__(self, name: str, proxy: Proxy, process: Supervised) -> None:
+    def __init__(self, name: str, user: str, proxy: Proxy, process: Supervised) -> None:
         self.name = name
+        self.user = user
+        """Its user's name in the apiserver's audit log."""
         self.proxy = proxy
         self.process = process
         self.disturbed = 0.0
@@ -146,7 +148,7 @@ class Case:
         )
         self._stack.push_async_callback(process.stop)
         process.start()
-        found = Operator(name, proxy, process)
+        found = Operator(name, f"system:serviceaccount:{self.ns}:{user}", proxy, process)
         self.operators.append(found)
         return found
 
@@ -230,8 +232,12 @@ class Case:
 class Rig:
     """What all cases of a run share."""
 
-    def __init__(self, admin: Admin, folder: Path, *, run: str, settle_s: float) -> None:
+    def __init__(
+        self, admin: Admin, folder: Path, *, cluster: str, run: str, settle_s: float
+    ) -> None:
         self.admin = admin
+        self.cluster = cluster
+        """Name of the dev cluster, whose audit log may be asked."""
         self.folder = folder
         self.settle_s = settle_s
         self.upstream = admin.upstream()
@@ -278,7 +284,9 @@ async def running(
         if not (nodes or {})["items"]:
             tasks.append(asyncio.create_task(ReadyPods(admin).run()))
         try:
-            yield Rig(admin, folder, run=secrets.token_hex(3), settle_s=settle_s)
+            cluster = kubeconfig.parent.name
+            run = secrets.token_hex(3)
+            yield Rig(admin, folder, cluster=cluster, run=run, settle_s=settle_s)
         finally:
             for task in tasks:
                 task.cancel()

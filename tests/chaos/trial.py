@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from tests import audit
 from tests.chaos import fingerprint, oracle, stories
 from tests.chaos.fingerprint import World
 from tests.chaos.oracle import Ending
@@ -196,13 +197,16 @@ async def _tell(case: Case, trial: Trial) -> tuple[Ending, list[str]]:
 
 
 async def _at_rest(case: Case, rest_s: float) -> list[str]:
-    """Return what is written in a long rest; the short one is part of settling."""
+    """Return what is asked in a long rest, by the apiserver's log; a short one is settling's."""
     if not rest_s:
         return []
-    began = time.monotonic()
     await asyncio.sleep(rest_s)
-    written = [w for o in case.operators for w in o.proxy.record.writes(since=began)]
-    return oracle.at_rest(written, for_s=rest_s)
+    asked: list[audit.Request] = []
+    for operator in case.operators:
+        asked += await asyncio.to_thread(
+            audit.restless, case.rig.cluster, user=operator.user, for_s=rest_s
+        )
+    return oracle.at_rest(asked, for_s=rest_s)
 
 
 def _itself(case: Case, ending: Ending, before: Mapping[fingerprint.Name, str]) -> list[str]:
