@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -105,6 +106,8 @@ class References:
         self._slots = slots
         self._group = group
         self._made: dict[str, asyncio.Task[Reference | str]] = {}
+        self._installed: dict[str, asyncio.Task[World | str]] = {}
+        """By what is declared, since many stories end alike."""
 
     async def of(self, story: Story) -> Reference:
         """Return the reference of a story; raises NoReference when there is none."""
@@ -129,24 +132,36 @@ class References:
         try:
             async with self._slots, self.rig.case() as case:
                 ending, wrong = await _tell(case, Trial(story.name, story, _leave_alone))
-            fresh = await self._installed(story.declared)
         except FAILURES as exc:
             return _say(exc)
+        fresh = await self._fresh(story.declared)
+        if isinstance(fresh, str):
+            return fresh
         # How fast a story settles without faults is not what is tested here.
         wrong = [
             line for line in wrong if line not in oracle.settled_in_time(ending, self.rig.settle_s)
         ]
         return "; ".join(wrong) or Reference(ending, fresh)
 
-    async def _installed(self, declared: Callable[[str], list[Object]]) -> World | None:
-        if not declared(""):
+    async def _fresh(self, declared: Callable[[str], list[Object]]) -> World | str | None:
+        """Return a fresh install of what a story ends with, None for nothing, or what failed."""
+        name = json.dumps(declared("any"), sort_keys=True)
+        if not declared("any"):
             return None
-        async with self._slots, self.rig.case() as case:
-            await case.operator()
-            for body in declared(case.ns):
-                await case.apply(body)
-            await case.settle()
-            return await fingerprint.world(case.admin, case.ns, SYSTEM)
+        if name not in self._installed:
+            self._installed[name] = self._group.create_task(self._install(declared))
+        return await self._installed[name]
+
+    async def _install(self, declared: Callable[[str], list[Object]]) -> World | str:
+        try:
+            async with self._slots, self.rig.case() as case:
+                await case.operator()
+                for body in declared(case.ns):
+                    await case.apply(body)
+                await case.settle()
+                return await fingerprint.world(case.admin, case.ns, SYSTEM)
+        except FAILURES as exc:
+            return f"fresh install: {_say(exc)}"
 
 
 async def run(rig: Rig, reference: Reference, sweep: str, trial: Trial, *, seed: int) -> Verdict:

@@ -37,7 +37,8 @@ def trial(story: Story, references: References, *, midway: bool) -> Trial:
     """Return the case in which the leader is frozen around a story's change."""
 
     async def disturb(case: Case, operator: Operator) -> None:
-        await case.operator("b")
+        standby = await case.operator("b")
+        await standby.wait_until_standing_by()
         if not midway:
             operator.process.freeze()
             operator.disturb()
