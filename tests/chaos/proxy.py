@@ -113,7 +113,8 @@ class Proxy:
         """Let every connection of now fall silent for ever, in both directions, and stay open."""
         for transport in list(self._connections):
             self._dead.add(transport)
-            transport.pause_reading()
+            if not transport.is_closing():
+                transport.pause_reading()
 
     async def snapshot(self) -> Past:
         """Return the present as every list that was ever asked for shows it."""

@@ -47,6 +47,8 @@ QUIET_S = 11.0
 10 s after the last movement, and belong to settling."""
 SETTLE_S = 30.0
 """How long settling may take after the last fault: judged at the end."""
+STUCK = 3
+"""While a rollout goes on the silence has to last so many times longer."""
 PATIENCE_S = 180.0
 """How long a case waits for its settling before it gives up looking."""
 FAULT_S = 180.0
@@ -60,8 +62,10 @@ TOKEN_S = 4 * 3600
 class Operator:
     """One operator of a case: its process and the proxy that it takes for the apiserver."""
 
-    def __init__(self, name: str, proxy: Proxy, process: Supervised) -> None:
+    def __init__(self, name: str, user: str, proxy: Proxy, process: Supervised) -> None:
         self.name = name
+        self.user = user
+        """Its user's name in the apiserver's audit log."""
         self.proxy = proxy
         self.process = process
         self.disturbed = 0.0
@@ -81,6 +85,13 @@ class Operator:
     async def wait_until_acting(self) -> None:
         """Return when it leads, with filled caches, after the last fault."""
         await eventually("the operator leads", self._acts, within_s=PATIENCE_S)
+
+    async def wait_until_standing_by(self) -> None:
+        """Return when it has looked at the Lease, with filled caches."""
+        await eventually("the operator stands by", self._stands_by, within_s=PATIENCE_S)
+
+    async def _stands_by(self) -> bool:
+        return any(e.asked.is_lease and e.upstream for e in self.proxy.record.entries)
 
     async def _is_disturbed(self) -> bool:
         return self.disturbed > 0
@@ -146,7 +157,7 @@ class Case:
         )
         self._stack.push_async_callback(process.stop)
         process.start()
-        found = Operator(name, proxy, process)
+        found = Operator(name, f"system:serviceaccount:{self.ns}:{user}", proxy, process)
         self.operators.append(found)
         return found
 
@@ -182,13 +193,17 @@ class Case:
             max(self.changed, operator.disturbed, operator.proxy.record.last_write())
             for operator in self.operators
         )
-        if time.monotonic() - last < quiet_s or not any(o.is_acting for o in self.operators):
+        quiet = time.monotonic() - last
+        if quiet < quiet_s or not any(operator.is_acting for operator in self.operators):
             return False
         system = await self.system()
         if system is None:
             return not await self._owned()
+        # Pods that are slow to become ready make no writes of ours; a rollout that is stuck ends
+        # the waiting all the same.
+        patience = quiet_s * (STUCK if conditions(system).get("Progressing") == "True" else 1)
         seen = system.get("status", {}).get("observedGeneration")
-        return bool(seen == system["metadata"]["generation"])
+        return bool(seen == system["metadata"]["generation"]) and quiet >= patience
 
     async def _owned(self) -> bool:
         """Say whether the garbage collector still has to delete a child."""
@@ -230,8 +245,12 @@ class Case:
 class Rig:
     """What all cases of a run share."""
 
-    def __init__(self, admin: Admin, folder: Path, *, run: str, settle_s: float) -> None:
+    def __init__(
+        self, admin: Admin, folder: Path, *, cluster: str, run: str, settle_s: float
+    ) -> None:
         self.admin = admin
+        self.cluster = cluster
+        """Name of the dev cluster, whose audit log may be asked."""
         self.folder = folder
         self.settle_s = settle_s
         self.upstream = admin.upstream()
@@ -278,13 +297,21 @@ async def running(
         if not (nodes or {})["items"]:
             tasks.append(asyncio.create_task(ReadyPods(admin).run()))
         try:
-            yield Rig(admin, folder, run=secrets.token_hex(3), settle_s=settle_s)
+            cluster = kubeconfig.parent.name
+            run = secrets.token_hex(3)
+            yield Rig(admin, folder, cluster=cluster, run=run, settle_s=settle_s)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         await admin.close()
+
+
+def conditions(system: Object) -> dict[str, str]:
+    """Return the status of each condition by its type."""
+    found = (system.get("status") or {}).get("conditions") or []
+    return {condition["type"]: condition["status"] for condition in found}
 
 
 def _cluster_role(name: str, file: Path) -> Object:

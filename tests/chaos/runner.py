@@ -83,7 +83,10 @@ async def _judged(
     except trial.NoReference as exc:
         return Verdict(sweep, case.name, seed, (str(exc),))
     async with slots:
-        return await trial.run(references.rig, reference, sweep, case, seed=seed)
+        try:
+            return await trial.run(references.rig, reference, sweep, case, seed=seed)
+        except Exception as exc:  # noqa: BLE001 -- one broken case must not end the others
+            return Verdict(sweep, case.name, seed, (f"the case broke: {exc!r}",))
 
 
 async def _cases(sweep: Sweep, references: References, wanted: Wanted) -> list[Trial]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 
+from tests import audit
 from tests.chaos import oracle, trial
 from tests.chaos.fingerprint import World
 from tests.chaos.oracle import Ending
@@ -97,10 +99,9 @@ def test_slow_settling_unrest_and_tracebacks_are_told() -> None:
     assert oracle.settled_in_time(replace(SOUND, settled_s=31.0), 30) == [
         "settled only 31 s after the last fault"
     ]
-    record = Record()
-    record.begin("PATCH", "/api/v1/namespaces/shop/services/one", {})
-    assert oracle.at_rest(record.writes(), for_s=10) == [
-        "written at rest (10 s): #1 patch services shop/one -> None/None"
+    request = audit.Request(datetime.now(UTC), "patch", "services", "shop", "one", 200)
+    assert oracle.at_rest([request], for_s=60) == [
+        "asked at rest (60 s): patch services shop/one -> 200"
     ]
     (line,) = oracle.no_traceback('{}\n{"exc": "Traceback (most recent call last)"}')
     assert "Traceback" in line
