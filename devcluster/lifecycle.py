@@ -106,6 +106,7 @@ def _choose(
     count = _first(asked.nodes, stored.nodes)
     fakes = _first(asked.fake_nodes, stored.fake_nodes)
     layout.nodes(count)
+    qps = _first(asked.controller_qps, stored.controller_qps)
     layout.fake_nodes(fakes)
     if qps < 0:
         raise DevClusterError(f"--controller-qps {qps}: use 1 or more, or 0 for upstream's own")
@@ -121,7 +122,7 @@ def _choose(
         settings.binaries(build.directories()),
         egress=count > 0 and way_out(say),
         fake_nodes=fakes,
-        controller_qps=_first(asked.controller_qps, stored.controller_qps),
+        controller_qps=qps,
         network_policies=_first(asked.network_policies, stored.network_policies),
     )
 
