@@ -136,8 +136,8 @@ def unit(runner: Runner) -> Tally:
 
 
 def integration(runner: Runner) -> Tally:
-    """The operator as a process against a real apiserver."""
-    return pytest(runner, "tests/integration")
+    """The operator as a process against a real apiserver, also one that lies and fails."""
+    return pytest(runner, "tests/integration", "tests/chaos", "--ignore=tests/chaos/gitops")
 
 
 def e2e(runner: Runner) -> Tally:
