@@ -13,12 +13,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 from bench import report
 from bench.operator import requests, stage
 from bench.report import Table
 from tests import audit, builders
+from tests.devcluster import running
 from tests.integration.operator_process import ACCOUNT as OPERATOR
 from tests.integration.operator_process import NAMESPACE as OPERATOR_NS
 from tests.kube import Kube, Object, eventually, is_true
@@ -83,9 +83,8 @@ class Trial:
 
     def kill(self, pod: Object) -> None:
         """SIGKILL the operator's process in a pod, as running out of memory would."""
-        for pid in _processes(pod["metadata"]["uid"]):
-            if b"agentsystem_operator" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
+        for pid in running.processes_of_pod(pod["metadata"]["uid"]):
+            os.kill(pid, signal.SIGKILL)
 
     def stop(self, pod: Object) -> None:
         """Delete a pod as a drain or a rollout would."""
@@ -129,13 +128,3 @@ class Trial:
             and request.received > since
         ]
         return min(times, default=None)
-
-
-def _processes(pod_uid: str) -> Iterator[int]:
-    """Yield the processes of a pod: control groups carry its uid."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if pod_uid in (folder / "cgroup").read_text():
-                yield int(folder.name)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
