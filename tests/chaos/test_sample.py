@@ -18,7 +18,7 @@ SAMPLE = {
 def test_a_sample_of_crashes_stale_views_and_unobserved_changes_ends_well(
     kubeconfig: str, tmp_path: Path
 ) -> None:
-    wanted = runner.Wanted(sweeps="abc", cases=tuple(SAMPLE), rest=False)
+    wanted = runner.Wanted(sweeps="abc", cases=tuple(SAMPLE), parallel=8, rest=False)
     verdicts = asyncio.run(runner.run(Path(kubeconfig), tmp_path, wanted, told=lambda _: None))
     assert {verdict.case for verdict in verdicts} == set(SAMPLE)
     assert [(v.case, v.wrong) for v in verdicts if not v.passed] == []

@@ -129,12 +129,13 @@ class References:
             return 1
 
     async def _make(self, story: Story) -> Reference | str:
+        installing = self._group.create_task(self._fresh(story.declared))
         try:
             async with self._slots, self.rig.case() as case:
                 ending, wrong = await _tell(case, Trial(story.name, story, _leave_alone))
         except FAILURES as exc:
             return _say(exc)
-        fresh = await self._fresh(story.declared)
+        fresh = await installing
         if isinstance(fresh, str):
             return fresh
         # How fast a story settles without faults is not what is tested here.
