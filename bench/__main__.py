@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench import operator, runtime
+from bench import operator, report, runtime
 
 BENCHES = {"operator": operator, "runtime": runtime}
 
@@ -20,7 +20,12 @@ def main() -> None:
         module.add_arguments(sub)
     asked = parser.parse_args()
     for name in [asked.name] if asked.name else BENCHES:
-        BENCHES[name].run(asked if asked.name else parser.parse_args([name]))
+        options = asked if asked.name else parser.parse_args([name])
+        tables = []
+        for table in BENCHES[name].run(options):
+            report.show(table)
+            tables.append(table)
+            report.save(tables, options.json)
 
 
 if __name__ == "__main__":

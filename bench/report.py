@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,14 +31,38 @@ def row(what: str, unit: str, samples: Sequence[float], *, compared_with: str = 
     return Row(what, unit, middle, min(samples), max(samples), len(samples), compared_with)
 
 
-def show(title: str, load: str, rows: Sequence[Row], *, json_file: Path | None) -> None:
-    """Print the table, say the load, and write JSON where asked."""
-    print(f"\n{title}\nload: {load}; machine: {platform.machine()}, Linux {platform.release()}\n")
+@dataclass(frozen=True)
+class Table:
+    """Figures that were taken under one load."""
+
+    title: str
+    load: str
+    rows: tuple[Row, ...]
+
+
+def percentile(samples: Sequence[float], share: float) -> float:
+    """Return the sample that `share` (0 to 1) of all samples do not exceed: nearest rank.
+
+    100 samples 1..100, share 0.99 -> 99.
+    """
+    ordered = sorted(samples)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def show(table: Table) -> None:
+    """Print a table and the load."""
+    machine = f"{platform.machine()}, Linux {platform.release()}"
+    print(f"\n{table.title}\nload: {table.load}; machine: {machine}\n")
     print(f"| {'what':<52} | {'median':>9} | {'min':>9} | {'max':>9} | n | unit | compared with |")
     print("|---|---|---|---|---|---|---|")
-    for r in rows:
+    for r in table.rows:
         figures = " | ".join(f"{value:>9.6g}" for value in (r.median, r.low, r.high))
         print(f"| {r.what:<52} | {figures} | {r.samples} | {r.unit} | {r.compared_with} |")
+    sys.stdout.flush()
+
+
+def save(tables: Sequence[Table], json_file: Path | None) -> None:
+    """Write the tables as JSON, where that was asked for."""
     if json_file is not None:
-        whole = {"title": title, "load": load, "rows": [asdict(r) for r in rows]}
+        whole = {"tables": [asdict(table) for table in tables]}
         json_file.write_text(json.dumps(whole, indent=2) + "\n")

@@ -66,8 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--in-flight", type=int, default=32, help="connections (default 32)")
 
 
-def run(options: argparse.Namespace) -> None:
-    """Measure both servers in turn and print."""
+def run(options: argparse.Namespace) -> Iterator[report.Table]:
+    """Measure both servers in turn."""
     ours: list[float] = []
     bare: list[float] = []
     added: list[float] = []
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> None:
         report.row("memory after the run", "MB", memory),
     )
     load = f"{options.in_flight} in flight, {options.seconds:g} s a run, server on one core"
-    report.show("runtime: scripted answers", load, rows, json_file=options.json)
+    yield report.Table("runtime: scripted answers", load, rows)
 
 
 def drive(port: int, in_flight: int, seconds: float) -> tuple[float, float]:

@@ -76,6 +76,14 @@ def parser() -> argparse.ArgumentParser:
 
     each = add("up", _up, "start the cluster and wait until it is ready; fine if it runs")
     each.add_argument("--nodes", type=int, help="nodes; 0 is an apiserver only (default: 2)")
+    each.add_argument("--fake-nodes", type=int, help="nodes without a kubelet (default: 0)")
+    each.add_argument(
+        "--controller-qps",
+        type=int,
+        metavar="N",
+        help="client rate of the controllers, requests/s, with workers in proportion; "
+        "0 is upstream's own (default)",
+    )
     each.add_argument("--port", type=int, help="loopback port (default: from the name)")
     add("down", _down, "end the cluster and remove everything that it stored")
     add("stop", _stop, "end the cluster's processes and keep what it stored; 'up' resumes")
@@ -99,7 +107,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _up(cluster: layout.Cluster, chosen: argparse.Namespace) -> None:
-    lifecycle.up(cluster, chosen.nodes, chosen.port, say)
+    asked = lifecycle.Asked(chosen.nodes, chosen.port, chosen.fake_nodes, chosen.controller_qps)
+    lifecycle.up(cluster, asked, say)
     say(f"cluster '{cluster.name}' is ready: export KUBECONFIG={cluster.kubeconfig}")
 
 
@@ -121,6 +130,8 @@ def _status(cluster: layout.Cluster, chosen: argparse.Namespace) -> int:
         found = answer[kind]
         for name, running in found.items() if isinstance(found, dict) else ():
             print(f"  {name}: {'running' if running else 'stopped'}")
+    print(f"  fake nodes: {answer['fake_nodes']}")
+    print(f"  controllers: {answer['controller_qps']} requests/s each")
     return 0
 
 

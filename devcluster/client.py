@@ -43,9 +43,9 @@ def path_of(manifest: dict[str, object]) -> str:
     return f"{root}{within}/{_PLURALS[str(manifest['kind'])]}/{metadata['name']}"
 
 
-def apply(manifest: dict[str, object]) -> None:
-    """Server-side apply one manifest."""
-    path = f"{path_of(manifest)}?fieldManager={MANAGER}&force=true"
+def apply(manifest: dict[str, object], part: str = "") -> None:
+    """Server-side apply one manifest, or a part of it such as "/status"."""
+    path = f"{path_of(manifest)}{part}?fieldManager={MANAGER}&force=true"
     status, text = call("PATCH", path, manifest)
     if status >= 300:
         raise Unanswered(f"{path}: {status}: {text[:300]}")

@@ -1,7 +1,8 @@
 """Command lines of the control plane, as run inside the cluster's namespaces.
 
-Upstream defaults are kept for every timing and rate; what is set differs because there is one
-replica of each (no leader election) or because the data may be lost (etcd without fsync).
+Upstream defaults are kept for every timing and rate, unless `up --controller-qps` asks for
+another; what is set differs because there is one replica of each (no leader election) or because
+the data may be lost (etcd without fsync).
 """
 
 import json
@@ -48,7 +49,12 @@ def etcd() -> Program:
     )
 
 
-def apiserver() -> Program:
+# With fake nodes a namespace's annotations can send its pods there: a node selector and
+# tolerations, added to pods whose own manifest knows nothing of them.
+NAMESPACE_PLUGINS = ",PodNodeSelector,PodTolerationRestriction"
+
+
+def apiserver(*, fake_nodes: bool = False) -> Program:
     """Return the apiserver: on the bridge for pods and on loopback for the relay."""
     flags = {
         "advertise-address": layout.GATEWAY,
@@ -57,7 +63,7 @@ def apiserver() -> Program:
         "etcd-servers": ETCD_URL,
         "allow-privileged": "true",
         "authorization-mode": "Node,RBAC",
-        "enable-admission-plugins": "NodeRestriction",
+        "enable-admission-plugins": "NodeRestriction" + (NAMESPACE_PLUGINS if fake_nodes else ""),
         "client-ca-file": KEYS / "ca.crt",
         "tls-cert-file": KEYS / "apiserver.crt",
         "tls-private-key-file": KEYS / "apiserver.key",
@@ -86,7 +92,35 @@ def apiserver() -> Program:
     return _kube("kube-apiserver", flags)
 
 
-def controller_manager() -> Program:
+UPSTREAM_QPS = 20
+# each controller's upstream number of workers, as far as it is not one
+_WORKERS = {
+    "deployment": 5,
+    "endpoint": 5,
+    "gc": 20,
+    "horizontal-pod-autoscaler": 5,
+    "namespace": 10,
+    "replicaset": 5,
+    "service-endpoint": 5,
+    "serviceaccount-token": 5,
+    "statefulset": 5,
+}
+MAX_WORKERS = 50  # more of them only wait for the same apiserver
+
+
+def _rate(qps: int) -> dict[str, object]:
+    """Return the flags for a client rate in requests/s, with workers in proportion; 0: none."""
+    if not qps:
+        return {}
+    burst = {"kube-api-qps": qps, "kube-api-burst": qps * 3 // 2}
+    workers = {
+        f"concurrent-{name}-syncs": max(count, min(count * qps // UPSTREAM_QPS, MAX_WORKERS))
+        for name, count in _WORKERS.items()
+    }
+    return {**burst, **workers}
+
+
+def controller_manager(qps: int = 0) -> Program:
     """Return the controllers, each with a service account of its own as in a real cluster."""
     flags = {
         **_client("kube-controller-manager"),
@@ -100,13 +134,20 @@ def controller_manager() -> Program:
         "service-cluster-ip-range": layout.SERVICE_RANGE,
         # the Node objects are written with their ranges, which the nodes' CNI files repeat
         "allocate-node-cidrs": "false",
+        **_rate(qps),
     }
     return _kube("kube-controller-manager", flags)
 
 
-def scheduler() -> Program:
-    """Return the scheduler with its default profile."""
-    return _kube("kube-scheduler", {**_client("kube-scheduler"), "leader-elect": "false"})
+SCHEDULER_QPS = 50  # upstream's
+
+
+def scheduler(qps: int = 0) -> Program:
+    """Return the scheduler with its default profile, no slower than the controllers."""
+    flags = {**_client("kube-scheduler"), "leader-elect": "false"}
+    if qps > SCHEDULER_QPS:
+        flags |= {"kube-api-qps": qps, "kube-api-burst": 2 * qps}
+    return _kube("kube-scheduler", flags)
 
 
 def coredns() -> Program:
@@ -124,6 +165,8 @@ def metrics_server() -> Program:
         "kubelet-preferred-address-types": "InternalIP",
         "kubelet-certificate-authority": KEYS / "ca.crt",
         "metric-resolution": "15s",
+        # fake nodes have no kubelet to ask
+        "node-selector": "type!=kwok",
         "requestheader-client-ca-file": KEYS / "front-proxy-ca.crt",
     }
     return _kube("metrics-server", flags)
@@ -186,7 +229,11 @@ def audit_policy() -> str:
             "rules": [
                 {"level": "None", "nonResourceURLs": ["/healthz*", "/livez*", "/readyz*"]},
                 {"level": "None", "userGroups": ["system:nodes"], "resources": leases},
-                {"level": "None", "users": ["system:apiserver"], "resources": leases},
+                {
+                    "level": "None",
+                    "users": ["system:apiserver", "system:devcluster:kwok"],
+                    "resources": leases,
+                },
                 {"level": "Metadata"},
             ],
         },

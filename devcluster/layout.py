@@ -15,6 +15,7 @@ from devcluster.errors import DevClusterError
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,18}[a-z0-9])?")
 MAX_NODES = 20
+MAX_FAKE_NODES = 20
 
 # The port is a function of the name, so that a kubeconfig stays right from day to day.
 PORT_BASE = 26000
@@ -24,6 +25,8 @@ APISERVER_PORT = 6443
 GATEWAY = "10.200.0.1"
 NODE_PREFIX = 24
 POD_RANGE = "10.244.0.0/16"
+# pods of fake nodes have addresses, and nobody answers there
+FAKE_POD_RANGE = "10.245.0.0/16"
 SERVICE_RANGE = "10.96.0.0/16"
 KUBERNETES_IP = "10.96.0.1"
 DNS_IP = "10.96.0.10"
@@ -62,6 +65,23 @@ class Node:
     def pod_cidr(self) -> str:
         """Range that this node gives addresses to pods from."""
         return f"10.244.{self.index}.0/24"
+
+
+@dataclass(frozen=True)
+class FakeNode:
+    """One node that exists as an object only, counted from 1."""
+
+    index: int
+
+    @property
+    def name(self) -> str:
+        """Name of the Node object."""
+        return f"fake-{self.index}"
+
+    @property
+    def pod_cidr(self) -> str:
+        """Range of the addresses that its pods are said to have."""
+        return f"10.245.{8 * (self.index - 1)}.0/21"
 
 
 @dataclass(frozen=True)
@@ -137,6 +157,13 @@ def nodes(count: int) -> tuple[Node, ...]:
     if not 0 <= count <= MAX_NODES:
         raise DevClusterError(f"--nodes {count}: use 0 (apiserver only) to {MAX_NODES}")
     return tuple(Node(index) for index in range(1, count + 1))
+
+
+def fake_nodes(count: int) -> tuple[FakeNode, ...]:
+    """Return the first `count` fake nodes."""
+    if not 0 <= count <= MAX_FAKE_NODES:
+        raise DevClusterError(f"--fake-nodes {count}: use 0 to {MAX_FAKE_NODES}")
+    return tuple(FakeNode(index) for index in range(1, count + 1))
 
 
 def preferred_port(name: str) -> int:

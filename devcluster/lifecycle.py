@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from devcluster import (
     build,
@@ -25,7 +26,17 @@ DOWN_LOCK_LIMIT_S = 30.0
 Say = Callable[[str], None]
 
 
-def up(cluster: layout.Cluster, nodes: int | None, port: int | None, say: Say) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """What the user of `up` asked for; None is what it was before, or the default."""
+
+    nodes: int | None = None
+    port: int | None = None
+    fake_nodes: int | None = None
+    controller_qps: int | None = None
+
+
+def up(cluster: layout.Cluster, asked: Asked, say: Say) -> None:
     """Bring the cluster up, or make sure that it is; return when it is ready for use.
 
     An interrupt or failure ends what this call started; a cluster that ran before goes on, and
@@ -34,7 +45,7 @@ def up(cluster: layout.Cluster, nodes: int | None, port: int | None, say: Say) -
     with locks.locked(cluster.lock, "up", LOCK_LIMIT_S):
         existed, running = cluster.settings.exists(), launch.alive(cluster)
         try:
-            _up(cluster, nodes, port, say)
+            _up(cluster, asked, say)
         except BaseException as exc:
             if not running:
                 _undo(cluster, existed=existed, exc=exc, say=say)
@@ -51,17 +62,14 @@ def _undo(cluster: layout.Cluster, *, existed: bool, exc: BaseException, say: Sa
             shutil.rmtree(cluster.state, ignore_errors=True)
 
 
-def _up(cluster: layout.Cluster, nodes: int | None, port: int | None, say: Say) -> None:
+def _up(cluster: layout.Cluster, asked: Asked, say: Say) -> None:
     before = settings.read(cluster)
     if not launch.alive(cluster):
-        settings.write(cluster, _choose(cluster, before, nodes, port, say))
+        settings.write(cluster, _choose(cluster, before, asked, say))
         cgroups.remove(cluster.cgroup)
         launch.start(cluster)
-    elif before is not None and nodes not in (None, before.nodes):
-        raise DevClusterError(
-            f"cluster '{cluster.name}' runs with {before.nodes} nodes, not {nodes}: "
-            f"take it down first, or leave --nodes out"
-        )
+    elif before is not None:
+        _compare(cluster, before, asked)
     try:
         control.ask(cluster.socket, {"do": "wait"}, say=say)
     except control.NotListening as exc:
@@ -71,23 +79,44 @@ def _up(cluster: layout.Cluster, nodes: int | None, port: int | None, say: Say) 
         write_kubeconfig(cluster, current.port)
 
 
+def _compare(cluster: layout.Cluster, runs: settings.Settings, asked: Asked) -> None:
+    for option in ("nodes", "fake_nodes", "controller_qps"):
+        has, wanted = getattr(runs, option), getattr(asked, option)
+        if wanted not in (None, has):
+            flag = option.replace("_", "-")
+            raise DevClusterError(
+                f"cluster '{cluster.name}' runs with --{flag} {has}, not {wanted}: "
+                f"stop it first, or leave --{flag} out"
+            )
+
+
 def _choose(
-    cluster: layout.Cluster,
-    before: settings.Settings | None,
-    nodes: int | None,
-    port: int | None,
-    say: Say,
+    cluster: layout.Cluster, before: settings.Settings | None, asked: Asked, say: Say
 ) -> settings.Settings:
-    count = nodes if nodes is not None else before.nodes if before else 2
+    stored = before or settings.Settings(nodes=2, port=0, binaries={})
+    count = _first(asked.nodes, stored.nodes)
+    fakes = _first(asked.fake_nodes, stored.fake_nodes)
+    qps = _first(asked.controller_qps, stored.controller_qps)
     layout.nodes(count)
+    layout.fake_nodes(fakes)
     host.check(count)
     host.install_packages(count, say)
     host.check_network(count)
     build.build(say)
-    number = port or (before.port if before else launch.free_port(cluster.name))
+    number = asked.port or stored.port or launch.free_port(cluster.name)
     launch.listen(number).close()
-    binaries = settings.binaries(build.directories())
-    return settings.Settings(count, number, binaries, egress=count > 0 and way_out(say))
+    return settings.Settings(
+        count,
+        number,
+        settings.binaries(build.directories()),
+        egress=count > 0 and way_out(say),
+        fake_nodes=fakes,
+        controller_qps=qps,
+    )
+
+
+def _first(asked: int | None, stored: int) -> int:
+    return stored if asked is None else asked
 
 
 def way_out(say: Say) -> bool:

@@ -42,6 +42,7 @@ var programs = map[string]func(){
 	},
 	"kubectl":     runKubectl,
 	"coredns":     runCoreDNS,
+	"kwok":        runKwok,
 	"provisioner": func() { serve(newProvisionerCommand()) },
 }
 

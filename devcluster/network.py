@@ -22,6 +22,11 @@ def prepare(bridge: str) -> None:
     Path(FORWARD).write_text("1")
 
 
+def refuse(cidr: str) -> None:
+    """Answer what is sent to a range at once with "no route", instead of sending it outside."""
+    run("ip", "route", "add", "unreachable", cidr)
+
+
 def attach(node: layout.Node, pid: int, bridge: str, others: tuple[layout.Node, ...]) -> None:
     """Give the namespace of process `pid` an eth0 on the bridge and routes to all pods."""
     run("ip", "link", "add", node.name, "type", "veth", "peer", "name", "eth0", "netns", str(pid))

@@ -29,9 +29,9 @@ def addons() -> list[Manifest]:
         *_service("metrics-server", None, [("https", "TCP", control_plane.METRICS_PORT)]),
         _metrics_api(),
         _storage_class(),
-        *_grant("coredns", _COREDNS),
-        *_grant("metrics-server", _METRICS_SERVER),
-        *_grant("provisioner", _PROVISIONER),
+        *grant("coredns", _COREDNS),
+        *grant("metrics-server", _METRICS_SERVER),
+        *grant("provisioner", _PROVISIONER),
         _binding("metrics-server-delegator", "system:auth-delegator", "metrics-server"),
         _authentication_reader(),
         _aggregated_reader(),
@@ -123,7 +123,8 @@ def _storage_class() -> Manifest:
     }
 
 
-def _grant(component: str, rules: list[Manifest]) -> list[Manifest]:
+def grant(component: str, rules: list[Manifest]) -> list[Manifest]:
+    """Return a ClusterRole with these rules, bound to the component's user."""
     name = f"system:devcluster:{component}"
     role: Manifest = {
         "apiVersion": "rbac.authorization.k8s.io/v1",

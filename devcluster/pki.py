@@ -24,6 +24,7 @@ CLIENTS = {
     "coredns": ("system:devcluster:coredns", []),
     "metrics-server": ("system:devcluster:metrics-server", []),
     "provisioner": ("system:devcluster:provisioner", []),
+    "kwok": ("system:devcluster:kwok", []),
     "supervisor": ("devcluster-supervisor", [ADMINS]),
     # the apiserver's own identity towards kubelets
     "apiserver-kubelet-client": ("kube-apiserver-kubelet-client", [ADMINS]),

@@ -10,12 +10,17 @@ from devcluster.errors import DevClusterError
 
 @dataclass(frozen=True)
 class Settings:
-    """Number of nodes, loopback port on the host, where each Go module's programs are, way out."""
+    """Number of nodes, loopback port on the host, where each Go module's programs are, way out.
+
+    `controller_qps` is the client rate of the controllers in requests/s, 0 for upstream's own.
+    """
 
     nodes: int
     port: int
     binaries: dict[str, str]
     egress: bool = False
+    fake_nodes: int = 0
+    controller_qps: int = 0
 
 
 def write(cluster: layout.Cluster, settings: Settings) -> None:
@@ -30,8 +35,14 @@ def read(cluster: layout.Cluster) -> Settings | None:
     try:
         raw = json.loads(cluster.settings.read_text())
         numbers = int(raw["nodes"]), int(raw["port"])
-        # a cluster of an earlier version has no way out
-        return Settings(*numbers, dict(raw["binaries"]), bool(raw.get("egress", False)))
+        # what a cluster of an earlier version does not mention it does not have
+        return Settings(
+            *numbers,
+            dict(raw["binaries"]),
+            egress=bool(raw.get("egress", False)),
+            fake_nodes=int(raw.get("fake_nodes", 0)),
+            controller_qps=int(raw.get("controller_qps", 0)),
+        )
     except FileNotFoundError:
         return None
     except (KeyError, TypeError, ValueError) as exc:

@@ -18,6 +18,7 @@ from devcluster import (
     control,
     control_plane,
     egress,
+    fake_nodes,
     launch,
     layout,
     machines,
@@ -40,6 +41,7 @@ class Supervisor:
         self._cluster = cluster
         self._chosen = chosen
         self._nodes = layout.nodes(chosen.nodes)
+        self._fakes = layout.fake_nodes(chosen.fake_nodes)
         self._told: list[str] = []
         self._news = threading.Condition()
         self._outcome: str | None = None  # "" when ready, else why not
@@ -80,16 +82,21 @@ class Supervisor:
         write_files(self._cluster, self._nodes, way_out=self._way_out())
         self._say("starting etcd and the apiserver")
         self._keep(control_plane.etcd())
-        self._keep(control_plane.apiserver())
+        self._keep(control_plane.apiserver(fake_nodes=bool(self._fakes)))
         self._keep(control_plane.relay(launch.LISTEN_DESCRIPTOR), (launch.LISTEN_DESCRIPTOR,))
         with ThreadPoolExecutor(max_workers=max(1, len(self._nodes))) as pool:
             # nodes boot while the apiserver does; kubelets try again until it answers
             booting = [pool.submit(machine.start) for machine in self._machines.values()]
             client.wait("apiserver ready", client.ready, APISERVER_LIMIT_S)
             self._say("apiserver answers; starting controllers")
-            self._keep(control_plane.controller_manager())
+            fake_nodes.prepare(self._fakes)
+            self._keep(control_plane.controller_manager(self._chosen.controller_qps))
+            if self._nodes or self._fakes:
+                self._keep(control_plane.scheduler(self._chosen.controller_qps))
+            if self._fakes:
+                network.refuse(layout.FAKE_POD_RANGE)
+                self._keep(fake_nodes.program())
             if self._nodes:
-                self._keep(control_plane.scheduler())
                 for node in self._nodes:
                     client.apply(objects.node(node))
                 for manifest in objects.addons():
@@ -127,6 +134,9 @@ class Supervisor:
             self._say(f"waiting for {node.name}")
             ready = functools.partial(client.node_ready, node.name, since)
             client.wait(f"{node.name} ready", ready, READY_LIMIT_S)
+        for fake in self._fakes:
+            there = functools.partial(fake_nodes.ready, fake)
+            client.wait(f"{fake.name} ready", there, READY_LIMIT_S)
         if self._nodes:
             self._say("waiting for DNS and the metrics API")
             client.wait("DNS", client.dns_ready, READY_LIMIT_S)
@@ -200,6 +210,8 @@ class Supervisor:
             "state": state,
             "processes": {name: kept.running for name, kept in self._kept.items()},
             "nodes": {name: machine.running for name, machine in self._machines.items()},
+            "fake_nodes": len(self._fakes),
+            "controller_qps": self._chosen.controller_qps or control_plane.UPSTREAM_QPS,
         }
 
     def _fault(self, verb: str, what: str, pause_s: float) -> dict[str, object]:

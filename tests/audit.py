@@ -18,6 +18,7 @@ MUTATING = frozenset({"create", "update", "patch", "delete", "deletecollection"}
 class Request:
     """One request, as the apiserver saw it complete or, a watch, begin."""
 
+    received: datetime
     at: datetime
     verb: str
     resource: str
@@ -30,14 +31,20 @@ class Request:
         return f"{self.verb} {self.resource} {self.namespace}/{self.name} -> {self.code}"
 
 
-def requests(cluster: str, *, user: str) -> Iterator[Request]:
-    """Yield the requests of a user, oldest first."""
+def log(cluster: str) -> Path:
+    """Return the path of the apiserver's audit log."""
     command = [sys.executable, "-m", "devcluster", "audit-log", "--name", cluster]
     path = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-    needle = json.dumps(user)
-    with Path(path.strip()).open() as lines:
+    return Path(path.strip())
+
+
+def requests(cluster: str, *, user: str, start: int = 0) -> Iterator[Request]:
+    """Yield the requests of a user, oldest first, from a position (bytes) in the log on."""
+    needle = json.dumps(user).encode()
+    with log(cluster).open("rb") as lines:
+        lines.seek(start)
         for line in lines:
-            if needle not in line or not line.endswith("\n"):
+            if needle not in line or not line.endswith(b"\n"):
                 continue
             event = json.loads(line)
             if event["user"]["username"] == user and event["stage"] == "ResponseComplete":
@@ -53,7 +60,7 @@ def writes(cluster: str, *, user: str, namespace: str) -> list[Request]:
     ]
 
 
-def restless(cluster: str, *, user: str, for_s: float) -> list[Request]:
+def restless(cluster: str, *, user: str, for_s: float, start: int = 0) -> list[Request]:
     """Requests of the last `for_s` seconds other than those that a resting operator may make.
 
     Allowed are its Lease, the reconnects of watches, and the metadata-only sweep (I3).
@@ -61,7 +68,7 @@ def restless(cluster: str, *, user: str, for_s: float) -> list[Request]:
     since = datetime.now(UTC) - timedelta(seconds=for_s)
     return [
         request
-        for request in requests(cluster, user=user)
+        for request in requests(cluster, user=user, start=start)
         if request.at >= since
         and request.verb != "watch"
         and request.resource != "leases"
@@ -76,6 +83,7 @@ def _request(event: dict[str, object]) -> Request:
     assert isinstance(status, dict)
     sub = f"/{ref['subresource']}" if ref.get("subresource") else ""
     return Request(
+        received=datetime.fromisoformat(str(event["requestReceivedTimestamp"])),
         at=datetime.fromisoformat(str(event["stageTimestamp"])),
         verb=str(event["verb"]),
         resource=f"{ref.get('resource', event['requestURI'])}{sub}",

@@ -50,14 +50,8 @@ class Kube:
     def __init__(self, kubeconfig: str, *, kubectl: list[str]) -> None:
         self.kubeconfig = kubeconfig
         self._kubectl = kubectl
-        config = yaml.safe_load(Path(kubeconfig).read_text())
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        context = ssl.create_default_context(cadata=_pem(cluster, "certificate-authority"))
-        with tempfile.NamedTemporaryFile("w", suffix=".pem") as chain:
-            chain.write(_pem(user, "client-certificate") + "\n" + _pem(user, "client-key"))
-            chain.flush()
-            context.load_cert_chain(chain.name)
-        self.http = httpx.Client(base_url=cluster["server"], verify=context, timeout=30)
+        server, context = administrator(kubeconfig)
+        self.http = httpx.Client(base_url=server, verify=context, timeout=30)
 
     def get(self, kind: str, name: str, ns: str = "") -> Object | None:
         """Return the object, or None when there is none of that name."""
@@ -169,6 +163,18 @@ def _good(answer: httpx.Response) -> Object:
         raise AssertionError(f"{answer.request.method} {answer.request.url}: {answer.text[:2000]}")
     body: Object = answer.json()
     return body
+
+
+def administrator(kubeconfig: str) -> tuple[str, ssl.SSLContext]:
+    """Return the apiserver's address and the credentials of a kubeconfig's first user."""
+    config = yaml.safe_load(Path(kubeconfig).read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    context = ssl.create_default_context(cadata=_pem(cluster, "certificate-authority"))
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as chain:
+        chain.write(_pem(user, "client-certificate") + "\n" + _pem(user, "client-key"))
+        chain.flush()
+        context.load_cert_chain(chain.name)
+    return cluster["server"], context
 
 
 def _pem(entry: Mapping[str, str], name: str) -> str:

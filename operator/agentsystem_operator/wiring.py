@@ -65,6 +65,8 @@ class Operator:
         self._metrics = Metrics()
         self._clock = SystemClock()
         self._api = ApiClient(connection, metrics=self._metrics)
+        # A renewal must not queue behind the workers' calls for a connection.
+        self._lease_api = ApiClient(connection, metrics=self._metrics)
         self._systems = KubernetesSystems(self._api, namespaces=settings.namespaces)
         self._queue: Queue[SystemKey] = Queue(waited=self._metrics.waited)
         self._store = Store(changed=self._enqueue)
@@ -107,7 +109,7 @@ class Operator:
                 "outage": self._outage.run,
                 "workforce": self._work,
             },
-            close=(probes.stop, self._api.close),
+            close=(probes.stop, self._api.close, self._lease_api.close),
         )
         await Lifecycle(plan, stop=self._stop).run()
 
@@ -138,7 +140,7 @@ class Operator:
 
     def _build_elector(self) -> Elector:
         lease = KubernetesLease(
-            self._api,
+            self._lease_api,
             namespace=self._settings.namespace,
             name=shards.lease_name(shards.SHARD),
             clock=self._clock,

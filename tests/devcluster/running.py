@@ -82,11 +82,11 @@ class Cluster:
 
 
 @contextmanager
-def raised(name: str, nodes: int, within: tuple[str, ...] = ()) -> Iterator[Cluster]:
+def raised(name: str, nodes: int, *options: str, within: tuple[str, ...] = ()) -> Iterator[Cluster]:
     """A cluster that is taken down whatever happens."""
     cluster = Cluster(name, within=within)
     try:
-        cluster.run("up", "--nodes", str(nodes))
+        cluster.run("up", "--nodes", str(nodes), *options)
         yield cluster
     finally:
         cluster.run("down")

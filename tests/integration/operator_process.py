@@ -46,6 +46,11 @@ class Process:
             )
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._child.pid
+
+    @property
     def log(self) -> list[dict[str, Any]]:
         """All lines that were logged; each must be JSON."""
         return [json.loads(line) for line in self._log.read_text().splitlines()]

@@ -22,6 +22,9 @@ from agentsystem_operator.adapters.metrics import Metrics
 CALL_TIMEOUT_S = 5.0
 """Between the renew deadline and the end of a Lease lie 5 s: no write may outlive them."""
 CONNECT_TIMEOUT_S = 3.0
+CONNECTIONS_MAX = 24
+"""For calls, watches aside: each of 16 workers has one, and the event loop's TLS takes 256 KiB
+for each. More in flight than that waits here instead of in the apiserver."""
 
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
@@ -40,7 +43,8 @@ class ApiClient:
         self._connection = connection
         self._metrics = metrics
         self._timeout_s = timeout_s
-        self._session: aiohttp.ClientSession | None = None
+        self._calls: aiohttp.ClientSession | None = None
+        self._streams: aiohttp.ClientSession | None = None
 
     @property
     def server(self) -> str:
@@ -49,8 +53,9 @@ class ApiClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._calls, self._streams):
+            if session is not None:
+                await session.close()
 
     async def call(
         self,
@@ -67,7 +72,7 @@ class ApiClient:
         """Return the body of a good answer; raises an error of `ports` for anything else."""
         try:
             async with asyncio.timeout(timeout_s or self._timeout_s):
-                async with self._http().request(
+                async with self._for_calls().request(
                     _METHODS[verb],
                     self._connection.server + path,
                     params=query,
@@ -105,7 +110,7 @@ class ApiClient:
         )
         try:
             async with asyncio.timeout(self._timeout_s * 2) as opening:
-                async with self._http().get(
+                async with self._for_streams().get(
                     self._connection.server + path,
                     params=query,
                     headers=self._headers(JSON, accept),
@@ -131,16 +136,26 @@ class ApiClient:
     def _headers(self, content_type: str, accept: str) -> dict[str, str]:
         return {"Content-Type": content_type, "Accept": accept, **self._connection.headers()}
 
-    def _http(self) -> aiohttp.ClientSession:
-        if self._session is None:  # aiohttp wants a running loop, which a constructor may lack
-            self._session = open_session(self._connection)
-        return self._session
+    # aiohttp wants a running loop, which a constructor may lack.
+
+    def _for_calls(self) -> aiohttp.ClientSession:
+        if self._calls is None:
+            self._calls = open_session(self._connection, connections=CONNECTIONS_MAX)
+        return self._calls
+
+    def _for_streams(self) -> aiohttp.ClientSession:
+        if self._streams is None:
+            self._streams = open_session(self._connection)
+        return self._streams
 
 
-def open_session(connection: Connection, *, authenticated: bool = False) -> aiohttp.ClientSession:
+def open_session(
+    connection: Connection, *, authenticated: bool = False, connections: int = 0
+) -> aiohttp.ClientSession:
     """Return an HTTP session that trusts the cluster's authority and shows our certificate.
 
     `authenticated`: each request carries the token of its moment, for users of the bare session.
+    `connections`: how many it may have; 0, for watches, is as many as are asked for.
     """
 
     async def authenticate(
@@ -149,8 +164,9 @@ def open_session(connection: Connection, *, authenticated: bool = False) -> aioh
         request.headers.update(connection.headers())
         return await handler(request)
 
-    # No limit: workers are few, and a watch per kind and namespace must not starve them.
-    connector = aiohttp.TCPConnector(limit=0, ssl=connection.tls or False, keepalive_timeout=60)
+    connector = aiohttp.TCPConnector(
+        limit=connections, ssl=connection.tls or False, keepalive_timeout=60
+    )
     return aiohttp.ClientSession(
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),

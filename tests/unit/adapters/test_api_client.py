@@ -10,7 +10,7 @@ import yaml
 from aiohttp import web
 
 from agentsystem_operator import ports
-from agentsystem_operator.adapters.api_client import ApiClient, encode
+from agentsystem_operator.adapters.api_client import CONNECTIONS_MAX, ApiClient, encode
 from agentsystem_operator.adapters.connection import Connection
 from agentsystem_operator.adapters.metrics import Metrics
 from tests.fakes.api_server import serve
@@ -101,3 +101,27 @@ def test_text_that_yaml_would_spoil_is_escaped_and_means_the_same() -> None:
     assert orjson.loads(content) == {"text": text}
     assert yaml.safe_load(content) == {"text": text}
     assert "\U0001f600" in content.decode()
+
+
+@virtual
+async def test_calls_in_flight_are_bounded_and_watches_do_not_count() -> None:
+    """Each connection costs memory; a watch that waited for one would be blind."""
+    at_once = most = 0
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        nonlocal at_once, most
+        at_once += "watch" not in request.query
+        most = max(most, at_once)
+        await asyncio.sleep(0.5)
+        at_once -= "watch" not in request.query
+        return web.Response(body=b"{}")
+
+    async with serve(answer) as api, asyncio.TaskGroup() as group:
+        for _ in range(2 * CONNECTIONS_MAX):
+            group.create_task(api.call("get", "/x", kind="Service"))
+        began = asyncio.get_running_loop().time()
+        async with api.stream(
+            "/x", kind="Service", query={"watch": "1"}, accept="application/json", silence_s=5
+        ):
+            assert asyncio.get_running_loop().time() - began < 1
+    assert most == CONNECTIONS_MAX

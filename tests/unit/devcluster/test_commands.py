@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import cli, control, errors, launch, layout, locks, settings
+from devcluster import cli, control, errors, launch, layout, lifecycle, locks, settings
+
+
+def unheard(_: str) -> None:
+    """Progress that this test does not look at."""
 
 
 @pytest.mark.parametrize(
@@ -80,8 +84,8 @@ def test_a_removed_lock_is_not_mistaken_for_a_new_one(tmp_path: Path) -> None:
 def test_settings_come_back_as_written(tmp_path: Path) -> None:
     cluster = layout.Cluster("x", tmp_path)
     assert settings.read(cluster) is None
-    for egress in (True, False):
-        chosen = settings.Settings(2, 26001, {"kube": "/k"}, egress=egress)
+    for egress, fakes, qps in ((True, 0, 0), (False, 5, 1000)):
+        chosen = settings.Settings(2, 26001, {"kube": "/k"}, egress, fakes, qps)
         settings.write(cluster, chosen)
         assert settings.read(cluster) == chosen
 
@@ -90,6 +94,16 @@ def test_settings_of_an_earlier_version_mean_no_way_out(tmp_path: Path) -> None:
     cluster = layout.Cluster("x", tmp_path)
     cluster.settings.write_text('{"nodes": 2, "port": 26001, "binaries": {}}')
     assert settings.read(cluster) == settings.Settings(2, 26001, {}, egress=False)
+
+
+def test_a_running_cluster_is_not_changed_by_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = layout.Cluster("x", tmp_path)
+    settings.write(cluster, settings.Settings(0, 26001, {}, fake_nodes=5))
+    monkeypatch.setattr(launch, "alive", lambda _: True)
+    with pytest.raises(errors.DevClusterError, match="runs with --fake-nodes 5, not 6"):
+        lifecycle.up(cluster, lifecycle.Asked(fake_nodes=6), unheard)
 
 
 def test_damaged_settings_say_how_to_get_rid_of_them(tmp_path: Path) -> None:
@@ -112,10 +126,6 @@ def test_a_taken_preferred_port_gives_way_to_the_next() -> None:
     first = launch.free_port("some-name")
     with launch.listen(first):
         assert launch.free_port("some-name") > first
-
-
-def unheard(_: str) -> None:
-    """Progress that this test does not look at."""
 
 
 @pytest.fixture

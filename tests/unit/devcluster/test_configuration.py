@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import client, control_plane, layout, node_config, objects, pki
+from devcluster import client, control_plane, fake_nodes, layout, node_config, objects, pki
 
 NODES = layout.nodes(2)
 
@@ -34,6 +34,37 @@ def test_the_apiserver_listens_for_pods_under_the_address_that_it_tells_them() -
 def test_controllers_keep_upstream_timings(program: control_plane.Program) -> None:
     tuned = [flag for flag in flags(program) if "qps" in flag or "period" in flag]
     assert tuned == []
+
+
+def test_a_rate_that_was_asked_for_lifts_all_controllers_and_the_scheduler() -> None:
+    controllers = flags(control_plane.controller_manager(200))
+    assert (controllers["kube-api-qps"], controllers["kube-api-burst"]) == ("200", "300")
+    assert controllers["concurrent-deployment-syncs"] == "50"
+    assert flags(control_plane.scheduler(200))["kube-api-qps"] == "200"
+
+
+def test_a_low_rate_takes_no_worker_away() -> None:
+    controllers = flags(control_plane.controller_manager(5))
+    assert controllers["kube-api-qps"] == "5"
+    assert controllers["concurrent-gc-syncs"] == "20"
+    assert flags(control_plane.scheduler(5)) == flags(control_plane.scheduler())
+
+
+def test_pods_of_fake_nodes_must_tolerate_and_may_select_them() -> None:
+    (node,) = [m for m in fake_nodes.manifests(layout.fake_nodes(1)) if m["kind"] == "Node"]
+    metadata, spec = node["metadata"], node["spec"]
+    assert isinstance(metadata, dict)
+    assert isinstance(spec, dict)
+    (selector,) = (f"{key}={value}" for key, value in fake_nodes.LABEL.items())
+    assert f"--manage-nodes-with-label-selector={selector}" in fake_nodes.program().command
+    assert metadata["labels"].items() >= fake_nodes.LABEL.items()
+    assert spec["taints"] == [fake_nodes.TAINT]
+
+
+def test_a_clusters_namespaces_choose_nodes_only_where_some_are_fake() -> None:
+    plugins = "enable-admission-plugins"
+    assert flags(control_plane.apiserver())[plugins] == "NodeRestriction"
+    assert "PodNodeSelector" in flags(control_plane.apiserver(fake_nodes=True))[plugins]
 
 
 def test_every_certificate_that_a_program_uses_is_made() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import layout
+from devcluster import fake_nodes, layout
 from devcluster.errors import DevClusterError
 
 HOME = {"XDG_STATE_HOME": "/s", "XDG_CACHE_HOME": "/c"}
@@ -54,10 +54,26 @@ def test_nodes_have_addresses_of_their_own() -> None:
 
 def test_no_range_of_addresses_lies_in_another() -> None:
     nodes = f"{layout.GATEWAY}/{layout.NODE_PREFIX}"
-    given = (layout.POD_RANGE, layout.SERVICE_RANGE, layout.EGRESS_RANGE, nodes)
+    pods = (layout.POD_RANGE, layout.FAKE_POD_RANGE)
+    given = (*pods, layout.SERVICE_RANGE, layout.EGRESS_RANGE, nodes)
     ranges = [ipaddress.ip_network(each, strict=False) for each in given]
     assert not any(one.overlaps(two) for one, two in itertools.combinations(ranges, 2))
     assert ipaddress.ip_address(layout.EGRESS_DNS) in ipaddress.ip_network(layout.EGRESS_RANGE)
+
+
+def test_every_fake_node_has_addresses_for_all_its_pods() -> None:
+    nodes = layout.fake_nodes(layout.MAX_FAKE_NODES)
+    ranges = [ipaddress.ip_network(node.pod_cidr) for node in nodes]
+    whole = ipaddress.ip_network(layout.FAKE_POD_RANGE)
+    assert all(each.overlaps(whole) and each.prefixlen > whole.prefixlen for each in ranges)
+    assert all(each.num_addresses >= fake_nodes.PODS_PER_NODE for each in ranges)
+    assert not any(one.overlaps(two) for one, two in itertools.combinations(ranges, 2))
+
+
+@pytest.mark.parametrize("count", [-1, 21])
+def test_an_impossible_number_of_fake_nodes_is_refused(count: int) -> None:
+    with pytest.raises(DevClusterError, match="--fake-nodes"):
+        layout.fake_nodes(count)
 
 
 def test_an_apiserver_alone_has_no_nodes() -> None:

@@ -1,0 +1,116 @@
+"""From a change of a spec to the first write of a child, while many systems stand.
+
+Both moments are the apiserver's: when it had answered the change, and when the operator's first
+write to a child of that system came in. Then the same with one hot system, edited ten times a
+second, beside the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+from bench import report
+from bench.operator import population, stage
+from bench.operator.population import Population, place
+from bench.operator.stage import Stage
+from bench.report import Table
+from tests import audit, builders
+from tests.kube import eventually
+
+WITHIN_S = 600.0
+PER_SECOND = 20
+HOT_PER_SECOND = 10
+DRAIN_S = 20.0
+ADMIN = "devcluster-admin"
+
+
+def run(options: argparse.Namespace) -> Iterator[Table]:
+    """Change systems in turn at a steady rate, without and with a hot one."""
+    seconds = options.minutes * 60
+    with stage.scaled(options) as setting, setting.operator() as running:
+        asyncio.run(_create(setting, options.systems))
+        eventually("the operator is idle", running.is_idle, within_s=WITHIN_S)
+        calm = asyncio.run(_drive(setting, options.systems, seconds, hot=False))
+        beside = asyncio.run(_drive(setting, options.systems, seconds, hot=True))
+    rows = (
+        *_rows("change to first child write", calm),
+        *_rows("the same beside a hot system", beside),
+        report.row(
+            "p99 beside a hot system, ratio",
+            "1",
+            [report.percentile(beside, 0.99) / report.percentile(calm, 0.99)],
+        ),
+    )
+    load = (
+        f"{options.systems} systems, replicas 0, {PER_SECOND} changes/s for {seconds:g} s;"
+        f" hot: one more, {HOT_PER_SECOND} changes/s; {stage.described(options)}"
+    )
+    yield Table("operator: latency of changes", load, rows)
+
+
+def _rows(what: str, samples: list[float]) -> tuple[report.Row, ...]:
+    figures = [
+        report.row(f"{what}, p{percent}", "s", [report.percentile(samples, percent / 100)])
+        for percent in (50, 95, 99)
+    ]
+    return (*figures, report.row(f"{what}, changes measured", "1", [len(samples)]))
+
+
+async def _create(setting: Stage, systems: int) -> None:
+    async with population.population(setting.kube) as people:
+        people.make_room(systems + 1)
+        await people.create(range(systems + 1), replicas=0)
+        await people.settled(systems + 1, within_s=WITHIN_S)
+
+
+async def _drive(setting: Stage, systems: int, seconds: float, *, hot: bool) -> list[float]:
+    """Return the seconds from each change to the first child write, the hot system's aside."""
+    start = audit.log(setting.name).stat().st_size
+    async with population.population(setting.kube) as people, asyncio.TaskGroup() as group:
+        group.create_task(_steady(people, list(range(systems)), PER_SECOND, seconds))
+        if hot:
+            group.create_task(_steady(people, [systems], HOT_PER_SECOND, seconds))
+    await asyncio.sleep(DRAIN_S)
+    return _latencies(setting, start, aside={place(systems)})
+
+
+async def _steady(people: Population, numbers: list[int], rate: int, seconds: float) -> None:
+    """Change systems in turn, so many a second; late changes are sent at once."""
+    began = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for turn in range(int(rate * seconds)):
+            await asyncio.sleep(max(0.0, began + turn / rate - time.monotonic()))
+            number = numbers[turn % len(numbers)]
+            group.create_task(_change(people, number, turn))
+
+
+async def _change(people: Population, number: int, turn: int) -> None:
+    agent = builders.agent(replicas=0, instructions=f"You are front, edition {turn}.")
+    await people.edit(number, {"agents": [agent]})
+
+
+def _latencies(setting: Stage, start: int, *, aside: set[tuple[str, str]]) -> list[float]:
+    changed: dict[tuple[str, str], list[datetime]] = {}
+    for request in audit.requests(setting.name, user=ADMIN, start=start):
+        key = (request.name, request.namespace)
+        if (request.verb, request.resource) == ("patch", "agentsystems") and key not in aside:
+            changed.setdefault(key, []).append(request.at)
+    written: dict[tuple[str, str], list[datetime]] = {}
+    for request in audit.requests(setting.name, user=stage.USER, start=start):
+        if request.verb == "patch" and not request.resource.startswith("agentsystems"):
+            key = (request.name.partition("--")[0], request.namespace)
+            written.setdefault(key, []).append(request.received)
+    return [
+        _first_after(moment, sorted(written.get(key, [])))
+        for key, moments in changed.items()
+        for moment in moments
+    ]
+
+
+def _first_after(moment: datetime, writes: list[datetime]) -> float:
+    """Return the seconds to the first write after a moment; infinite when there is none."""
+    return next(((w - moment).total_seconds() for w in writes if w > moment), float("inf"))
