@@ -35,6 +35,7 @@ from tests import builders
 from tests.chaos import authority
 from tests.chaos.admin import Admin, eventually
 from tests.chaos.operator_process import Supervised
+from tests.chaos.past import Past
 from tests.chaos.pods import ReadyPods
 from tests.chaos.proxy import Proxy
 from tests.conftest import ROOT
@@ -44,7 +45,9 @@ QUIET_S = 11.0
 """How long nothing may be written before a case counts as settled: counts in a status are written
 10 s after the last movement, and belong to settling."""
 SETTLE_S = 30.0
-"""How long settling may take after the last fault."""
+"""How long settling may take after the last fault: judged at the end."""
+PATIENCE_S = 180.0
+"""How long a case waits for its settling before it gives up looking."""
 FAULT_S = 60.0
 """How long a case waits for the request at which its fault is to strike."""
 SYSTEM = "sys"
@@ -62,6 +65,8 @@ class Operator:
         self.process = process
         self.disturbed = 0.0
         """On the monotonic clock, when a fault last hit it."""
+        self.past: Past | None = None
+        """What the lists showed at the Signal `remember`."""
         proxy.signalled = self._take
 
     def disturb(self) -> None:
@@ -72,8 +77,15 @@ class Operator:
         """Return when a fault has hit it; raises NotReached when none comes."""
         await eventually("the fault hits", self._is_disturbed, within_s=FAULT_S)
 
+    async def wait_until_acting(self) -> None:
+        """Return when it leads, with filled caches, after the last fault."""
+        await eventually("the operator leads", self._acts, within_s=PATIENCE_S)
+
     async def _is_disturbed(self) -> bool:
         return self.disturbed > 0
+
+    async def _acts(self) -> bool:
+        return self.is_acting
 
     @property
     def is_acting(self) -> bool:
@@ -89,12 +101,16 @@ class Operator:
             "kill": self.process.kill,
             "hold down": self.process.hold_down,
             "freeze": self._freeze,
+            "remember": self._remember,
         }
         await actions[signal]()
         self.disturb()
 
     async def _freeze(self) -> None:
         self.process.freeze()
+
+    async def _remember(self) -> None:
+        self.past = await self.proxy.snapshot()
 
 
 class Case:
@@ -147,7 +163,7 @@ class Case:
         """Return the AgentSystem."""
         return await self.admin.get("AgentSystem", SYSTEM, self.ns)
 
-    async def settle(self, *, within_s: float = SETTLE_S, quiet_s: float = QUIET_S) -> float:
+    async def settle(self, *, within_s: float = PATIENCE_S, quiet_s: float = QUIET_S) -> float:
         """Return, once nothing is written any more, how long after the last disturbance it was.
 
         Raises NotReached when something is still written after `within_s`, or when the status does

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.chaos import rig, trial
-from tests.chaos.sweeps import crash
+from tests.chaos.sweeps import crash, half_open, stale, two_operators, unobserved
 from tests.chaos.trial import References, Trial, Verdict
 
 PARALLEL = 6
@@ -29,7 +29,10 @@ class Sweep:
     """Returns the cases whose names begin with a text, or more."""
 
 
-SWEEPS = (Sweep(crash.LETTER, crash.PATTERN, crash.trials),)
+SWEEPS = tuple(
+    Sweep(module.LETTER, module.PATTERN, module.trials)
+    for module in (crash, stale, unobserved, half_open, two_operators)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +54,15 @@ async def run(
     """Run cases against a cluster; `told` hears of each verdict when it falls."""
     async with rig.running(kubeconfig, folder) as shared:
         slots = asyncio.Semaphore(wanted.parallel)
-        references = References(shared, slots)
-
-        async def one(sweep: Sweep, case: Trial, seed: int) -> Verdict:
-            await references.of(case.story)
-            async with slots:
-                verdict = await trial.run(shared, references, sweep.letter, case, seed=seed)
-            told(verdict)
-            return verdict
 
         async with asyncio.TaskGroup() as group:
+            references = References(shared, slots, group)
+
+            async def one(sweep: Sweep, case: Trial, seed: int) -> Verdict:
+                verdict = await _judged(sweep.letter, case, seed, references, slots)
+                told(verdict)
+                return verdict
+
             tasks = [
                 group.create_task(one(sweep, case, seed))
                 for sweep in SWEEPS
@@ -69,6 +71,18 @@ async def run(
                 for seed in wanted.seeds
             ]
     return [task.result() for task in tasks]
+
+
+async def _judged(
+    sweep: str, case: Trial, seed: int, references: References, slots: asyncio.Semaphore
+) -> Verdict:
+    try:
+        # Before a slot is taken: the reference needs some itself.
+        reference = await references.of(case.story)
+    except trial.NoReference as exc:
+        return Verdict(sweep, case.name, seed, (str(exc),))
+    async with slots:
+        return await trial.run(references.rig, reference, sweep, case, seed=seed)
 
 
 async def _cases(sweep: Sweep, references: References, wanted: Wanted) -> list[Trial]:

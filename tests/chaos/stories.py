@@ -82,8 +82,8 @@ def edited(
     return Story(name, before, change, declared)
 
 
-async def _nothing(_: Case) -> None:
-    """Begin with an empty namespace."""
+async def nothing(_: Case) -> None:
+    """Begin with an empty namespace, or change nothing."""
 
 
 async def _create(case: Case) -> None:
@@ -91,28 +91,69 @@ async def _create(case: Case) -> None:
     await case.apply(sqlite(case.ns))
 
 
-async def _sqlite(case: Case) -> None:
-    await _create(case)
-
-
 async def _delete(case: Case) -> None:
     await case.delete("AgentSystem", SYSTEM)
 
 
-CREATE = Story("create", _nothing, _create, lambda ns: [texts(ns), sqlite(ns)])
-DELETE = Story("delete", _sqlite, _delete, lambda _: [])
-EDITS = (
-    edited("image", lambda ns: system(ns, runtime={"image": "example.org/agent:2"})),
-    edited("instructions", lambda ns: system(ns, front(instructions="Be brief."), research())),
-    edited("replicas", lambda ns: system(ns, front(replicas=3), research(replicas=0))),
-    edited(
-        "two-agents",
-        lambda ns: system(
-            ns, front(env=[{"name": "A", "value": "1"}]), research(instructions="Dig.")
-        ),
-    ),
+async def _recreate(case: Case) -> None:
+    """Delete the system and create it under the same name at once: another uid."""
+    await case.delete("AgentSystem", SYSTEM)
+    await case.apply(sqlite(case.ns))
+
+
+async def _live_and_die(case: Case) -> None:
+    await _create(case)
+    await case.settle()
+    await _delete(case)
+
+
+def and_back(name: str, *, there: Callable[[str], list[Object]]) -> Story:
+    """A story in which something is changed and at once changed back."""
+
+    async def change(case: Case) -> None:
+        for body in (*there(case.ns), *_plain(case.ns)):
+            await case.apply(body)
+
+    async def before(case: Case) -> None:
+        for body in _plain(case.ns):
+            await case.apply(body)
+
+    return Story(name, before, change, _plain)
+
+
+def _plain(ns: str) -> list[Object]:
+    return [texts(ns), system(ns)]
+
+
+def _installed(ns: str) -> list[Object]:
+    return [texts(ns), sqlite(ns)]
+
+
+CREATE = Story("create", nothing, _create, _installed)
+DELETE = Story("delete", _create, _delete, lambda _: [])
+RECREATE = Story("recreate", _create, _recreate, _installed)
+SHORT_LIFE = Story("short-life", nothing, _live_and_die, lambda _: [])
+IMAGE = edited("image", lambda ns: system(ns, runtime={"image": "example.org/agent:2"}))
+INSTRUCTIONS = edited(
+    "instructions", lambda ns: system(ns, front(instructions="Be brief."), research())
+)
+REPLICAS = edited("replicas", lambda ns: system(ns, front(replicas=3), research(replicas=0)))
+TWO_AGENTS = edited(
+    "two-agents",
+    lambda ns: system(ns, front(env=[{"name": "A", "value": "1"}]), research(instructions="Dig.")),
 )
 REMOVAL = edited("agent-removed", lambda ns: sqlite(ns, front(replicas=1)), of=sqlite)
 CONFIG_MAP = edited("config-map", system, text="You are somebody else.")
+ALL = (CREATE, IMAGE, INSTRUCTIONS, REPLICAS, TWO_AGENTS, REMOVAL, DELETE, CONFIG_MAP)
+"""Create, edit, agent removal, delete, and a change of a ConfigMap."""
 
-ALL = (CREATE, *EDITS, REMOVAL, DELETE, CONFIG_MAP)
+THERE_AND_BACK = and_back(
+    "there-and-back", there=lambda ns: [system(ns, runtime={"image": "example.org/agent:2"})]
+)
+ONE_THREE_ONE = and_back(
+    "one-three-one", there=lambda ns: [system(ns, front(replicas=6), research(replicas=3))]
+)
+REMOVED_AND_BACK = and_back("removed-and-back", there=lambda ns: [system(ns, front())])
+TEXT_AND_BACK = and_back("text-and-back", there=lambda ns: [texts(ns, "You are somebody else.")])
+AND_BACK = (THERE_AND_BACK, ONE_THREE_ONE, REMOVED_AND_BACK, TEXT_AND_BACK)
+"""Changes that end where they began."""

@@ -50,14 +50,16 @@ class Streams:
     def __init__(self, *, seed: int = 0) -> None:
         self.script: EventScript = calm
         self.gate = Gate()
+        self.opened = 0
+        """How many watches were ever opened: the number of the last one."""
         self._seed = seed
-        self._streams = itertools.count(1)
         self._events = itertools.count(1)
         self._alike: dict[tuple[str, ...], int] = {}
 
     async def relay(self, asked: Asked, content: aiohttp.StreamReader, write: Write) -> None:
         """Deliver the events of one watch until either side ends; raises Broken for a rude end."""
-        stream = _Stream(self, asked, next(self._streams), write)
+        self.opened += 1
+        stream = _Stream(self, asked, self.opened, write)
         try:
             await stream.run(Lines(content))
         except Ended:

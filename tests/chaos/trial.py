@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tests.chaos import fingerprint, oracle, stories
 from tests.chaos.fingerprint import World
@@ -78,38 +78,63 @@ def alike(seen: Ending, reference: Reference) -> list[str]:
     ]
 
 
-@dataclass(slots=True)
+def untouched(seen: Ending, reference: Reference) -> list[str]:
+    """Nothing but the status was written: the world is that of the first installation."""
+    again = {name: count for name, count in seen.created.items() if count > 1}
+    wrong = [f"{resource}/{name} was made again" for resource, name in again]
+    wrong += [f"{resource}/{name} was deleted" for resource, name in seen.deleted]
+    if reference.fresh is not None:
+        wrong += fingerprint.differences(seen.world, reference.fresh)
+    return wrong
+
+
+class NoReference(AssertionError):
+    """A story did not end well even without faults: nothing can be judged by it."""
+
+
 class References:
     """The references of a run, each made once."""
 
-    rig: Rig
-    slots: asyncio.Semaphore
-    """How many runs are made at once."""
-    _made: dict[str, asyncio.Task[Reference]] = field(default_factory=dict)
+    def __init__(self, rig: Rig, slots: asyncio.Semaphore, group: asyncio.TaskGroup) -> None:
+        self.rig = rig
+        self._slots = slots
+        self._group = group
+        self._made: dict[str, asyncio.Task[Reference | str]] = {}
 
     async def of(self, story: Story) -> Reference:
-        """Return the reference of a story."""
+        """Return the reference of a story; raises NoReference when there is none."""
         if story.name not in self._made:
-            self._made[story.name] = asyncio.create_task(self._make(story))
-        return await asyncio.shield(self._made[story.name])
+            self._made[story.name] = self._group.create_task(self._make(story))
+        found = await self._made[story.name]
+        if isinstance(found, str):
+            raise NoReference(f"{story.name} without faults: {found}")
+        return found
 
-    async def _make(self, story: Story) -> Reference:
-        async with asyncio.TaskGroup() as group:
-            told = group.create_task(self._undisturbed(story))
-            fresh = group.create_task(self._installed(story.declared))
-        return Reference(told.result(), fresh.result())
+    async def disturbed(self, story: Story) -> int:
+        """Return how many writes a story's change takes; one when even that could not be found.
 
-    async def _undisturbed(self, story: Story) -> Ending:
-        async with self.slots, self.rig.case() as case:
-            ending, wrong = await _tell(case, Trial(story.name, story, _leave_alone))
-            if wrong:
-                raise AssertionError(f"{story.name} without faults: {'; '.join(wrong)}")
-            return ending
+        That one case then says what is wrong.
+        """
+        try:
+            return (await self.of(story)).ending.disturbed
+        except NoReference:
+            return 1
+
+    async def _make(self, story: Story) -> Reference | str:
+        try:
+            async with self._slots, self.rig.case() as case:
+                ending, wrong = await _tell(case, Trial(story.name, story, _leave_alone))
+            fresh = await self._installed(story.declared)
+        except (AssertionError, TimeoutError) as exc:
+            return str(exc)
+        # How fast a story settles without faults is not what is tested here.
+        wrong = [line for line in wrong if line not in oracle.settled_in_time(ending, SETTLE_S)]
+        return "; ".join(wrong) or Reference(ending, fresh)
 
     async def _installed(self, declared: Callable[[str], list[Object]]) -> World | None:
         if not declared(""):
             return None
-        async with self.slots, self.rig.case() as case:
+        async with self._slots, self.rig.case() as case:
             await case.operator()
             for body in declared(case.ns):
                 await case.apply(body)
@@ -117,10 +142,9 @@ class References:
             return await fingerprint.world(case.admin, case.ns, SYSTEM)
 
 
-async def run(rig: Rig, references: References, sweep: str, trial: Trial, *, seed: int) -> Verdict:
+async def run(rig: Rig, reference: Reference, sweep: str, trial: Trial, *, seed: int) -> Verdict:
     """Run one case and judge it; whatever goes wrong in it is in the verdict."""
     began = time.monotonic()
-    reference = await references.of(trial.story)
     wrong: list[str] = []
     settled_s = 0.0
     async with rig.case(seed=seed) as case:
@@ -141,6 +165,7 @@ async def _tell(case: Case, trial: Trial) -> tuple[Ending, list[str]]:
     """Let a story happen; returns its ending and what is wrong in itself."""
     await case.admin.apply(_bystander(case.ns))
     operator = await case.operator()
+    await operator.wait_until_acting()
     await trial.story.before(case)
     if await case.system():
         await case.settle()
