@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.chaos import rig, trial
-from tests.chaos.sweeps import crash, half_open, stale, two_operators, unobserved
+from tests.chaos.sweeps import crash, half_open, stale, tampering, two_operators, unobserved
 from tests.chaos.trial import References, Trial, Verdict
 
 PARALLEL = 6
@@ -31,7 +31,7 @@ class Sweep:
 
 SWEEPS = tuple(
     Sweep(module.LETTER, module.PATTERN, module.trials)
-    for module in (crash, stale, unobserved, half_open, two_operators)
+    for module in (crash, stale, unobserved, half_open, two_operators, tampering)
 )
 
 
