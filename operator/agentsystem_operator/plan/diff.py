@@ -100,6 +100,8 @@ class _View:
         """Return why a live child has to be applied again, None when it is as intended."""
         if manifest.ref.kind is Kind.PERSISTENT_VOLUME_CLAIM:
             return None  # data: adopted as it is
+        if not live.intent:
+            return Why.TAMPERED
         if live.intent != manifest.intent:
             return Why.CHANGED
         accepted = self.remembered.accepted_ownership.get(manifest.ref)

@@ -42,12 +42,12 @@ def _troubles(verdicts: Mapping[ConditionType, Verdict]) -> Iterator[Event]:
 
 def _of_action(action: Action) -> Iterator[Event]:
     match action:
-        case Apply(manifest=manifest) if manifest.ref.kind is Kind.CONTROLLER_REVISION:
-            message = f"rolling out revision {manifest.body['metadata']['labels'][names.REVISION]}"
-            yield Event(EventType.NORMAL, Reason.ROLLING_OUT.value, message, "Apply")
         case Apply(manifest=manifest, reason=Why.TAMPERED):
             message = f"{manifest.ref} had been changed by somebody else; restored"
             yield Event(EventType.WARNING, Why.TAMPERED.value, message, "Apply")
+        case Apply(manifest=manifest) if manifest.ref.kind is Kind.CONTROLLER_REVISION:
+            message = f"rolling out revision {manifest.body['metadata']['labels'][names.REVISION]}"
+            yield Event(EventType.NORMAL, Reason.ROLLING_OUT.value, message, "Apply")
         case Scale(ref=ref, replicas=replicas, reason=why):
             message = f"{ref} set to {replicas} replicas"
             yield Event(EventType.NORMAL, why.value, message, "Scale")

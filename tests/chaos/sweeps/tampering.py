@@ -109,10 +109,12 @@ class Tampering:
         if after["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"]:
             return  # filled in again by the apiserver, with the same
         self.tampered += 1
+        operator.disturb()
 
         async def is_restored() -> bool:
             now = owned.fields(await find(case, self.target))
-            return values(now) == values(wanted)
+            # The write is on record only when it was answered, which may be after we look.
+            return values(now) == values(wanted) and written(operator, live) > before
 
         try:
             await eventually(f"{name} restored", is_restored, within_s=RESTORED_S, every_s=0.1)
@@ -130,6 +132,8 @@ class Tampering:
             self.wrong.append(
                 f"only {self.tampered} of {fields} fields tampered with; refused: {self.refused}"
             )
+        await case.settle()
+        self.wrong += told(operator, live, self.tampered)
         self.wrong += await unannounced(case, live)
         return self.wrong
 
@@ -173,6 +177,19 @@ def written(operator: Operator, live: Object) -> int:
     """Return how often an object of the name and kind was written."""
     about = (PATHS[live["kind"]].rpartition("/")[2], live["metadata"]["name"])
     return operator.proxy.record.touched().count(about)
+
+
+def told(operator: Operator, live: Object, times: int) -> list[str]:
+    """Return a complaint unless each write was logged, and so counted, as what it was."""
+    name = live["metadata"]["name"]
+    found = [
+        line["reason"]
+        for line in operator.process.lines()
+        if (line.get("kind"), line.get("object")) == (live["kind"], name)
+        and line.get("message") == "Apply done"
+    ]
+    wanted = found.count("Tampered")
+    return [] if wanted == times else [f"{wanted} of {times} writes told as Tampered: {found}"]
 
 
 async def unannounced(case: Case, live: Object, reason: str = "Tampered") -> list[str]:
