@@ -19,7 +19,7 @@ PY := .venv/bin/python
 KUBECTL ?= $(or $(shell command -v kubectl),$(PY) -m devcluster kubectl --name $(or $(AGENTSYSTEM_TEST_CLUSTER),demo) --)
 export PYTHONPATH := operator:.
 
-.PHONY: help demo demo-down test unit property contract integration e2e lint types layers generate \
+.PHONY: help demo demo-down test unit property contract integration e2e chaos lint types layers generate \
         verify bench images cluster-up cluster-down lock venv clean
 
 help: ## show this list
@@ -59,6 +59,10 @@ integration: $(STAMP) ## tests against a real apiserver
 
 e2e: $(STAMP) ## stories on real nodes
 	@$(PY) tests/run.py e2e
+
+chaos: $(STAMP) ## every crash point, stale views, dead connections (a cluster of its own; up to an hour)
+	@$(PY) -m devcluster up --name chaos --nodes 0
+	@trap '$(PY) -m devcluster down --name chaos' EXIT; $(PY) -m tests.chaos --cluster chaos --seeds 3 $(ARGS)
 
 lint: $(STAMP) ## ruff and codespell
 	@$(PY) -m ruff check .

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from tests import audit
 from tests.chaos import canonical, fingerprint
 from tests.chaos.fingerprint import World
-from tests.chaos.record import OBJECT, Entry, Record
+from tests.chaos.record import OBJECT, Record
 
 CLAIMS = "persistentvolumeclaims"
 
@@ -100,9 +101,9 @@ def settled_in_time(seen: Ending, limit_s: float) -> list[str]:
     return [f"settled only {seen.settled_s:.0f} s after the last fault"]
 
 
-def at_rest(writes: Iterable[Entry], *, for_s: float) -> list[str]:
-    """Nothing was written in a time of rest."""
-    return [f"written at rest ({for_s:g} s): {entry}" for entry in writes]
+def at_rest(asked: Iterable[audit.Request], *, for_s: float) -> list[str]:
+    """Nothing was read or written in a time of rest (I3)."""
+    return [f"asked at rest ({for_s:g} s): {request}" for request in asked]
 
 
 def no_traceback(log: str) -> list[str]:

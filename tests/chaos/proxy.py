@@ -11,9 +11,8 @@ import asyncio
 import ssl
 import weakref
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import orjson
@@ -55,10 +54,6 @@ class _Reply:
     status: int
     headers: dict[str, str]
     body: bytes
-
-
-class Gone(ConnectionError):
-    """The operator's connection is broken on purpose; nothing can be answered any more."""
 
 
 class Proxy:
@@ -139,7 +134,11 @@ class Proxy:
             return spoilt
         if entry.asked.verb == "watch":
             return await self._watch(request, entry)
-        reply = await self._reply(request, entry, body)
+        try:
+            reply = await self._reply(request, entry, body)
+        except (aiohttp.ClientError, TimeoutError):
+            # An apiserver that is away: whoever asked sees a broken connection, as without us.
+            await _break(request)
         await self._after(request, reply, entry.fault)
         await self._heard(request)
         entry.replied = reply.status
@@ -162,13 +161,13 @@ class Proxy:
                 await asyncio.sleep(seconds)
             case Hang(seconds=seconds):
                 await asyncio.sleep(seconds)
-                _break(request)
+                await _break(request)
             case Reset(after_commit=False):
-                _break(request)
+                await _break(request)
             case Signal(after_commit=False, forward=forward):
                 await self._signal(fault.name)
                 if not forward:
-                    _break(request)
+                    await _break(request)
             case _:
                 pass
         return None
@@ -203,31 +202,27 @@ class Proxy:
     async def _call(self, method: str, path: str, headers: dict[str, str], body: bytes) -> _Reply:
         assert self._http is not None
         url = URL(self._upstream.server + path, encoded=True)
-        try:
-            async with (
-                asyncio.timeout(UPSTREAM_S),
-                self._http.request(method, url, headers=headers, data=body or None) as answer,
-            ):
-                return _Reply(answer.status, _back(answer), await answer.read())
-        except (aiohttp.ClientError, TimeoutError) as exc:
-            # An apiserver that is away: whoever asked sees a broken connection, as without us.
-            raise Gone(str(exc)) from exc
+        async with (
+            asyncio.timeout(UPSTREAM_S),
+            self._http.request(method, url, headers=headers, data=body or None) as answer,
+        ):
+            return _Reply(answer.status, _back(answer), await answer.read())
 
     async def _after(self, request: web.BaseRequest, reply: _Reply, fault: Fault | None) -> None:
         """Do what a fault does between the apiserver's answer and ours."""
         match fault:
             case Reset(after_commit=True):
-                _break(request)
+                await _break(request)
             case HalfAnswer():
                 response = web.StreamResponse(status=reply.status, headers=reply.headers)
                 response.content_length = len(reply.body)
                 await response.prepare(request)
                 await response.write(reply.body[: len(reply.body) // 2])
-                _break(request)
+                await _break(request)
             case Signal(after_commit=True, forward=forward):
                 await self._signal(fault.name)
                 if not forward:
-                    _break(request)
+                    await _break(request)
             case _:
                 pass
 
@@ -252,7 +247,7 @@ class Proxy:
                     entry.replied = response.status
                 await self._pump(request, entry, answer.content, response)
         except aiohttp.ClientError:
-            _break(request)
+            await _break(request)
         return response
 
     async def _pump(
@@ -269,19 +264,19 @@ class Proxy:
         try:
             await self.streams.relay(entry.asked, content, write)
         except Broken:
-            _break(request)
+            await _break(request)
 
 
 async def _nothing(_: str) -> None:
     """Take a signal that nobody waits for."""
 
 
-def _break(request: web.BaseRequest) -> None:
-    """Break the operator's connection; never returns."""
+async def _break(request: web.BaseRequest) -> NoReturn:
+    """Break the operator's connection; never returns, since that ends whoever serves it."""
     if request.transport is not None:
-        with suppress(OSError):
-            request.transport.abort()
-    raise Gone
+        request.transport.abort()
+    while True:
+        await asyncio.Event().wait()
 
 
 def _refusal(fault: Answer) -> web.Response:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
+import secrets
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -48,7 +49,7 @@ SETTLE_S = 30.0
 """How long settling may take after the last fault: judged at the end."""
 PATIENCE_S = 180.0
 """How long a case waits for its settling before it gives up looking."""
-FAULT_S = 60.0
+FAULT_S = 180.0
 """How long a case waits for the request at which its fault is to strike."""
 SYSTEM = "sys"
 RIGHTS = "agentsystem-chaos"
@@ -59,8 +60,10 @@ TOKEN_S = 4 * 3600
 class Operator:
     """One operator of a case: its process and the proxy that it takes for the apiserver."""
 
-    def __init__(self, name: str, proxy: Proxy, process: Supervised) -> None:
+    def __init__(self, name: str, user: str, proxy: Proxy, process: Supervised) -> None:
         self.name = name
+        self.user = user
+        """Its user's name in the apiserver's audit log."""
         self.proxy = proxy
         self.process = process
         self.disturbed = 0.0
@@ -145,7 +148,7 @@ class Case:
         )
         self._stack.push_async_callback(process.stop)
         process.start()
-        found = Operator(name, proxy, process)
+        found = Operator(name, f"system:serviceaccount:{self.ns}:{user}", proxy, process)
         self.operators.append(found)
         return found
 
@@ -229,9 +232,14 @@ class Case:
 class Rig:
     """What all cases of a run share."""
 
-    def __init__(self, admin: Admin, folder: Path, *, run: str) -> None:
+    def __init__(
+        self, admin: Admin, folder: Path, *, cluster: str, run: str, settle_s: float
+    ) -> None:
         self.admin = admin
+        self.cluster = cluster
+        """Name of the dev cluster, whose audit log may be asked."""
         self.folder = folder
+        self.settle_s = settle_s
         self.upstream = admin.upstream()
         self.authority = authority.make(folder / "pki")
         self._run = run
@@ -242,8 +250,9 @@ class Rig:
         folder = self.folder / "failed" / case.ns
         folder.mkdir(parents=True, exist_ok=True)
         for operator in case.operators:
-            requests = "\n".join(str(entry) for entry in operator.proxy.record.entries)
-            (folder / f"{operator.name}.requests").write_text(requests + "\n")
+            entries = operator.proxy.record.entries
+            lines = [f"{entry.began - entries[0].began:8.3f} {entry}\n" for entry in entries]
+            (folder / f"{operator.name}.requests").write_text("".join(lines))
             if operator.process.log.exists():
                 shutil.copy(operator.process.log, folder / f"{operator.name}.log")
         return f"see {folder}"
@@ -259,7 +268,9 @@ class Rig:
 
 
 @asynccontextmanager
-async def running(kubeconfig: Path, folder: Path) -> AsyncIterator[Rig]:
+async def running(
+    kubeconfig: Path, folder: Path, *, settle_s: float = SETTLE_S
+) -> AsyncIterator[Rig]:
     """Prepare a cluster for chaos cases: the CRD, the operator's rights, pods that become ready."""
     admin = Admin(kubeconfig)
     try:
@@ -273,7 +284,9 @@ async def running(kubeconfig: Path, folder: Path) -> AsyncIterator[Rig]:
         if not (nodes or {})["items"]:
             tasks.append(asyncio.create_task(ReadyPods(admin).run()))
         try:
-            yield Rig(admin, folder, run=f"{int(time.time()) % 100_000:05d}")
+            cluster = kubeconfig.parent.name
+            run = secrets.token_hex(3)
+            yield Rig(admin, folder, cluster=cluster, run=run, settle_s=settle_s)
         finally:
             for task in tasks:
                 task.cancel()

@@ -25,8 +25,8 @@ class Sweep:
     letter: str
     pattern: str
     """What is done to the operator, in words: a row's title in the table."""
-    trials: Callable[[References, str], Awaitable[list[Trial]]]
-    """Returns the cases whose names begin with a text, or more."""
+    trials: Callable[[References, Sequence[str]], Awaitable[list[Trial]]]
+    """Returns the cases whose names begin with one of the texts, or more; all for none."""
 
 
 SWEEPS = tuple(
@@ -41,9 +41,10 @@ class Wanted:
 
     sweeps: Sequence[str] = tuple(sweep.letter for sweep in SWEEPS)
     seeds: Sequence[int] = (1,)
-    case: str = ""
-    """Name of one case, or the beginning of some; empty means all."""
+    cases: Sequence[str] = ()
+    """Names of cases, or their beginnings; none means all."""
     parallel: int = PARALLEL
+    settle_s: float = rig.SETTLE_S
     rest: bool = True
     """Whether the first case of each sweep rests for a minute at its end."""
 
@@ -52,7 +53,7 @@ async def run(
     kubeconfig: Path, folder: Path, wanted: Wanted, *, told: Callable[[Verdict], None]
 ) -> list[Verdict]:
     """Run cases against a cluster; `told` hears of each verdict when it falls."""
-    async with rig.running(kubeconfig, folder) as shared:
+    async with rig.running(kubeconfig, folder, settle_s=wanted.settle_s) as shared:
         slots = asyncio.Semaphore(wanted.parallel)
 
         async with asyncio.TaskGroup() as group:
@@ -86,8 +87,9 @@ async def _judged(
 
 
 async def _cases(sweep: Sweep, references: References, wanted: Wanted) -> list[Trial]:
-    cases = await sweep.trials(references, wanted.case)
-    found = [case for case in cases if case.name.startswith(wanted.case)]
+    cases = await sweep.trials(references, wanted.cases)
+    beginnings = tuple(wanted.cases) or ("",)
+    found = [case for case in cases if case.name.startswith(beginnings)]
     if found and wanted.rest:
         found[0] = replace(found[0], rest_s=trial.REST_S)
     return found

@@ -7,15 +7,20 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+import aiohttp
+
+from tests import audit
 from tests.chaos import fingerprint, oracle, stories
 from tests.chaos.fingerprint import World
 from tests.chaos.oracle import Ending
-from tests.chaos.rig import SETTLE_S, SYSTEM, Case, Operator, Rig
+from tests.chaos.rig import SYSTEM, Case, Operator, Rig
 from tests.chaos.stories import Story
 from tests.kube import Object
 
 REST_S = 60.0
 """Once per sweep nothing may be written for so long."""
+FAILURES = (AssertionError, TimeoutError, OSError, aiohttp.ClientError)
+"""What may go wrong in a case without ending the others: it ends in the verdict."""
 BYSTANDER = "bystander"
 TEXTS = ("ConfigMap", stories.TEXTS)
 """The only object that is not the system's and that stories change."""
@@ -125,10 +130,12 @@ class References:
             async with self._slots, self.rig.case() as case:
                 ending, wrong = await _tell(case, Trial(story.name, story, _leave_alone))
             fresh = await self._installed(story.declared)
-        except (AssertionError, TimeoutError) as exc:
-            return str(exc)
+        except FAILURES as exc:
+            return _say(exc)
         # How fast a story settles without faults is not what is tested here.
-        wrong = [line for line in wrong if line not in oracle.settled_in_time(ending, SETTLE_S)]
+        wrong = [
+            line for line in wrong if line not in oracle.settled_in_time(ending, self.rig.settle_s)
+        ]
         return "; ".join(wrong) or Reference(ending, fresh)
 
     async def _installed(self, declared: Callable[[str], list[Object]]) -> World | None:
@@ -154,11 +161,15 @@ async def run(rig: Rig, reference: Reference, sweep: str, trial: Trial, *, seed:
             wrong += (trial.judge or alike)(ending, reference)
             if reference.fresh is not None:
                 wrong += oracle.as_if_fresh(ending, reference.fresh)
-        except (AssertionError, TimeoutError) as exc:
-            wrong.append(str(exc))
+        except FAILURES as exc:
+            wrong.append(_say(exc))
         if wrong:
             wrong.append(rig.keep(case))
     return Verdict(sweep, trial.name, seed, tuple(wrong), settled_s, time.monotonic() - began)
+
+
+def _say(exc: Exception) -> str:
+    return str(exc) or type(exc).__name__
 
 
 async def _tell(case: Case, trial: Trial) -> tuple[Ending, list[str]]:
@@ -186,13 +197,16 @@ async def _tell(case: Case, trial: Trial) -> tuple[Ending, list[str]]:
 
 
 async def _at_rest(case: Case, rest_s: float) -> list[str]:
-    """Return what is written in a long rest; the short one is part of settling."""
+    """Return what is asked in a long rest, by the apiserver's log; a short one is settling's."""
     if not rest_s:
         return []
-    began = time.monotonic()
     await asyncio.sleep(rest_s)
-    written = [w for o in case.operators for w in o.proxy.record.writes(since=began)]
-    return oracle.at_rest(written, for_s=rest_s)
+    asked: list[audit.Request] = []
+    for operator in case.operators:
+        asked += await asyncio.to_thread(
+            audit.restless, case.rig.cluster, user=operator.user, for_s=rest_s
+        )
+    return oracle.at_rest(asked, for_s=rest_s)
 
 
 def _itself(case: Case, ending: Ending, before: Mapping[fingerprint.Name, str]) -> list[str]:
@@ -201,7 +215,7 @@ def _itself(case: Case, ending: Ending, before: Mapping[fingerprint.Name, str]) 
         *oracle.nothing_foreign(ending, {n: v for n, v in before.items() if n != TEXTS}),
         *oracle.no_orphan(ending),
         *oracle.no_volume_deleted(ending),
-        *oracle.settled_in_time(ending, SETTLE_S),
+        *oracle.settled_in_time(ending, case.rig.settle_s),
     ]
     for operator in case.operators:
         log = operator.process.log

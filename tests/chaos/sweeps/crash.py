@@ -7,7 +7,7 @@ started again at once. Later seeds kill it a second time, a few writes into the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.chaos import faults, stories
 from tests.chaos.faults import Asked, Fault, Signal
@@ -19,16 +19,20 @@ PATTERN = "crash at every write"
 AGAIN_WITHIN = 4
 
 
-async def trials(references: References, beginning: str) -> list[Trial]:
+async def trials(references: References, beginnings: Sequence[str]) -> list[Trial]:
     """Return a case for each write of each story that is meant, twice."""
-    meant = [story for story in stories.ALL if _may_begin(story.name, beginning)]
+    meant = [
+        story
+        for story in stories.ALL
+        if not beginnings or any(_is_meant(story.name, text) for text in beginnings)
+    ]
     writes = await asyncio.gather(*(references.disturbed(story) for story in meant))
     return [
         case for story, count in zip(meant, writes, strict=True) for case in of_story(story, count)
     ]
 
 
-def _may_begin(story: str, beginning: str) -> bool:
+def _is_meant(story: str, beginning: str) -> bool:
     return f"{story}/".startswith(beginning) or beginning.startswith(f"{story}/")
 
 

@@ -7,6 +7,7 @@ operator must notice by itself, from the bookmarks that do not come, and go on w
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from tests.chaos import stories
 from tests.chaos.admin import eventually
@@ -27,9 +28,9 @@ WATCHES = 11
 STORIES = (stories.IMAGE, stories.CONFIG_MAP, stories.RECREATE)
 
 
-async def trials(references: References, beginning: str) -> list[Trial]:
+async def trials(references: References, beginnings: Sequence[str]) -> list[Trial]:
     """Return each story twice: all connections die, or only the watches."""
-    del references, beginning
+    del references, beginnings
     return [trial(story, all_=all_) for story in STORIES for all_ in (False, True)]
 
 

@@ -9,6 +9,7 @@ worst of these pasts.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from tests.chaos import stories
 from tests.chaos.faults import Signal, at_write, chance
@@ -30,9 +31,9 @@ MIDWAY = (*SEEN_BEFORE[:4], stories.RECREATE, stories.CREATE, stories.SHORT_LIFE
 """Stories in whose middle the operator writes, so that there is one."""
 
 
-async def trials(references: References, beginning: str) -> list[Trial]:
+async def trials(references: References, beginnings: Sequence[str]) -> list[Trial]:
     """Return the cases whose names may begin so."""
-    del beginning  # references are made only for the cases that run
+    del beginnings  # references are made only for the cases that run
     return [
         *(unseen(story) for story in SEEN_BEFORE),
         *(acted_upon(story) for story in SEEN_BEFORE),

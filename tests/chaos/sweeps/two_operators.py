@@ -8,10 +8,13 @@ audit log can be asked as well.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
+from tests import audit
 from tests.chaos import stories
 from tests.chaos.admin import eventually
 from tests.chaos.faults import Signal, at_write, chance
+from tests.chaos.record import Record
 from tests.chaos.rig import Case, Operator
 from tests.chaos.stories import Story
 from tests.chaos.trial import References, Trial
@@ -22,9 +25,9 @@ FROZEN_S = 30.0
 STORIES = (stories.IMAGE, stories.REPLICAS, stories.REMOVAL, stories.CREATE)
 
 
-async def trials(references: References, beginning: str) -> list[Trial]:
+async def trials(references: References, beginnings: Sequence[str]) -> list[Trial]:
     """Return each story twice: the leader is frozen before the change, or in the middle of it."""
-    del beginning
+    del beginnings
     return [
         trial(story, references, midway=midway) for story in STORIES for midway in (False, True)
     ]
@@ -61,14 +64,29 @@ async def _thawed(case: Case, operator: Operator) -> list[str]:
     operator.process.thaw()
     operator.disturb()
     await case.settle()
-    return not_both(operator, standby)
+    wrong = not_both(operator.proxy.record, standby.proxy.record)
+    return wrong or await asyncio.to_thread(not_both_by_audit, case)
 
 
 async def _leads(standby: Operator) -> bool:
     return standby.is_acting
 
 
-def not_both(old: Operator, new: Operator) -> list[str]:
+def not_both(old: Record, new: Record) -> list[str]:
     """Return what the old leader wrote after the new one had begun to."""
-    first = next((entry.began for entry in new.proxy.record.writes()), float("inf"))
-    return [f"the old leader wrote: {entry}" for entry in old.proxy.record.writes(since=first)]
+    first = next((entry.began for entry in new.writes()), float("inf"))
+    return [f"the old leader wrote: {entry}" for entry in old.writes(since=first)]
+
+
+def not_both_by_audit(case: Case) -> list[str]:
+    """Return the same as the apiserver saw it, by the users of the two."""
+    old, new = (
+        [
+            write
+            for write in audit.writes(case.rig.cluster, user=operator.user, namespace=case.ns)
+            if write.resource != "leases"
+        ]
+        for operator in case.operators
+    )
+    first = min((write.at for write in new), default=None)
+    return [f"the old leader wrote: {w}" for w in old if first is not None and w.at > first]

@@ -7,6 +7,7 @@ comes: the streams expire, and only new lists tell.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from tests.chaos import stories
 from tests.chaos.faults import chance
@@ -21,9 +22,9 @@ HELD_S = 12.0
 system is done within that time, or is not."""
 
 
-async def trials(references: References, beginning: str) -> list[Trial]:
+async def trials(references: References, beginnings: Sequence[str]) -> list[Trial]:
     """Return each story twice: its events come late, or never."""
-    del references, beginning
+    del references, beginnings
     return [
         *(trial(s, lost=lost, judge=untouched) for s in stories.AND_BACK for lost in (False, True)),
         *(
