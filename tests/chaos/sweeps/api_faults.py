@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tests.chaos import oracle, stories
 from tests.chaos.faults import (
@@ -71,9 +71,9 @@ ON_DISK: tuple[Spec, ...] = (
 )
 
 
-async def trials(references: References, beginning: str) -> list[Trial]:
+async def trials(references: References, beginnings: Sequence[str]) -> list[Trial]:
     """Return one case per story."""
-    del references, beginning
+    del references, beginnings
     return [
         trial(stories.TWO_AGENTS, EDITS),
         trial(stories.REPLICAS, EDITS[:4]),

@@ -30,7 +30,7 @@ GATHER_S = 240.0
 """How long the cases of a group wait for each other."""
 BACK_S = 120.0
 SPREAD_S = 1.5
-"""An edit is so much older than the outage at most: the operator is cut off anywhere in its work."""
+"""An edit is at most so much older than the outage: work is cut off anywhere."""
 REQUESTS_PER_S = 20.0
 """An operator that asks more often while nobody answers makes an outage worse."""
 
@@ -41,8 +41,9 @@ class Outage:
 
     program: str
     down_for_s: float
-    cluster: str = ""
-    expected: int = 0
+    cluster: str
+    expected: int = 1
+    """How many runs have to be ready before it happens."""
     _arrived: int = 0
     _all: asyncio.Event = field(default_factory=asyncio.Event)
     _gone: asyncio.Task[float] | None = None
@@ -78,6 +79,20 @@ class Outage:
         return time.monotonic()
 
 
+@dataclass(frozen=True, slots=True)
+class Met(Trial):
+    """A case that meets others in an outage."""
+
+    outage: Outage = field(kw_only=True)
+
+
+def expect(cases: Sequence[Trial], *, runs: int) -> None:
+    """Tell the outage of these cases how many runs will meet in it."""
+    for case in cases:
+        if isinstance(case, Met):
+            case.outage.expected = runs
+
+
 async def _answers(case: Case) -> bool:
     try:
         return await case.admin.call("GET", "/api/v1/namespaces/default") is not None
@@ -85,26 +100,16 @@ async def _answers(case: Case) -> bool:
         return False
 
 
-def groups(cluster: str, seeds: Sequence[int], beginning: str) -> list[list[Trial]]:
-    """Return the cases by the outage that they share."""
-    made = []
-    for program, down_for_s in (("apiserver", 180.0), ("etcd", 0.0)):
-        outage = Outage(program, down_for_s, cluster)
-        found = [
-            case
-            for restarts in (False, True)
-            for story in (STORIES if not restarts else STORIES[:1])
-            if (case := trial(story, outage, restarts=restarts)).name.startswith(beginning)
-        ]
-        outage.expected = len(found) * len(seeds)
-        made.append(found)
-    return made
-
-
-async def trials(references: References, beginning: str) -> list[Trial]:
-    """Return all cases, one group after the other; the runner runs them group by group."""
-    del references
-    return [case for group in groups("", (), beginning) for case in group]
+async def trials(references: References, beginnings: Sequence[str]) -> list[Trial]:
+    """Return the cases of both outages."""
+    del beginnings
+    cluster = references.rig.cluster
+    return [
+        trial(story, outage, restarts=restarts)
+        for outage in (Outage("apiserver", 180.0, cluster), Outage("etcd", 0.0, cluster))
+        for restarts, some in ((False, STORIES), (True, STORIES[:1]))
+        for story in some
+    ]
 
 
 def trial(story: Story, outage: Outage, *, restarts: bool) -> Trial:
@@ -134,4 +139,4 @@ def trial(story: Story, outage: Outage, *, restarts: bool) -> Trial:
         return wrong
 
     name = f"{outage.program}/{story.name}{'-restarted' if restarts else ''}"
-    return Trial(name, story, disturb, after=after)
+    return Met(name, story, disturb, after=after, outage=outage)

@@ -7,7 +7,7 @@ nothing is written until a person puts it back or deletes the object (`owner_rem
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.chaos import fingerprint, owned, stories
@@ -42,9 +42,9 @@ CHILDREN: tuple[Target, ...] = (
 """One of every kind that is kept as it is intended, and the system's own Service."""
 
 
-async def trials(references: References, beginning: str) -> list[Trial]:
+async def trials(references: References, beginnings: Sequence[str]) -> list[Trial]:
     """Return the cases: each kind emptied and changed, each child deleted, replicas, owners."""
-    del references, beginning
+    del references, beginnings
     on_disk = stories.STANDING_ON_DISK
     return [
         *(Tampering(target, how).trial() for target in CHILDREN for how in HOWS),
