@@ -34,6 +34,9 @@ CHAIN = 5
 HANDS = 3
 """So many seeds walk every step once."""
 SEEN_S = 15.0
+ROLLOUT_S = 90.0
+FEW = 3
+"""A rollout of 100 pods, each available after 5 s and one at a time, would take eight minutes."""
 CLAIM = "PersistentVolumeClaim"
 HELD_S = 1.0
 """How long nothing is written while something wrong is declared."""
@@ -121,8 +124,9 @@ class Walk:
         for step in steps:
             for spec in step.specs:
                 await self._declare(step, spec)
-        if self.now.get("paused"):
-            await self._declare(Step("unpaused", ()), {**self.now, "paused": False})
+        if (last := endable(self.now)) != self.now:
+            await self._declare(Step("the end", ()), last)
+        await eventually("rolled out", self._is_rolled_out, within_s=ROLLOUT_S)
         settled_s = await self.case.settle()
         self.wrong += [] if settled_s <= self.case.rig.settle_s else [f"walked {settled_s:.0f} s"]
         self.walked = await fingerprint.world(self.case.admin, self.case.ns, SYSTEM)
@@ -149,6 +153,10 @@ class Walk:
             self.wrong.append(f"{step.name}: {valid['reason']}: {valid['message']}")
         await self._nothing_is_written(step)
         await self.case.apply(of(self.now, self.case.ns))
+
+    async def _is_rolled_out(self) -> bool:
+        moving = conditions(await self.case.system()).get("Progressing", {})
+        return bool(moving.get("status") == "False")
 
     async def _is_seen(self, generation: int) -> bool:
         system = await self.case.system()
@@ -179,6 +187,15 @@ class Walk:
         wanted = without_claims(fingerprint.without_history(fresh, of=fresh))
         found = without_claims(fingerprint.without_history(self.walked, of=fresh))
         return [*self.wrong, *fingerprint.differences(found, wanted)]
+
+
+def endable(spec: Object) -> Object:
+    """Return a spec whose rollout ends while one waits: not paused, and with few pods."""
+    agents = [
+        {**agent, "replicas": min(agent["replicas"], FEW)} if "replicas" in agent else agent
+        for agent in spec["agents"]
+    ]
+    return {**spec, "agents": agents, **({"paused": False} if spec.get("paused") else {})}
 
 
 def without_claims(world: World) -> World:

@@ -49,6 +49,8 @@ async def trials(references: References, beginnings: Sequence[str]) -> list[Tria
     return [
         *(Tampering(target, how).trial() for target in CHILDREN for how in HOWS),
         *(Tampering(CHILDREN[0], how, on_disk).trial() for how in HOWS),
+        *(deleted(target) for target in CHILDREN),
+        deleted(("PersistentVolumeClaim", "sys--research"), stories.STANDING_ON_DISK),
         *owner_removed.trials(),
     ]
 
@@ -136,6 +138,34 @@ class Tampering:
         self.wrong += told(operator, live, self.tampered)
         self.wrong += await unannounced(case, live)
         return self.wrong
+
+
+def deleted(target: Target, story: Story = stories.STANDING) -> Trial:
+    """Return the case in which somebody deletes a child."""
+    names: dict[str, Object] = {}
+
+    async def disturb(case: Case, operator: Operator) -> None:
+        live = names[case.ns] = await find(case, target)
+        uid = live["metadata"]["uid"]
+        await case.delete(live["kind"], live["metadata"]["name"])
+        operator.disturb()
+
+        async def is_made_again() -> bool:
+            found = await case.admin.get(live["kind"], live["metadata"]["name"], case.ns)
+            return found is not None and found["metadata"]["uid"] != uid
+
+        await eventually("made again", is_made_again, within_s=RESTORED_S)
+
+    async def after(case: Case, operator: Operator) -> list[str]:
+        live = names[case.ns]
+        await case.settle()
+        about = (PATHS[live["kind"]].rpartition("/")[2], live["metadata"]["name"])
+        made = operator.proxy.record.created().count(about)
+        wrong = [] if made == 2 else [f"made {made} times in all, not twice"]
+        return wrong + await unannounced(case, live, "Missing")
+
+    name = f"{target[0]}-{target[1].strip('-')}"
+    return Trial(f"deleted/{name}", story, disturb, after=after, judge=restored)
 
 
 def restored(seen: Ending, reference: Reference) -> list[str]:

@@ -99,7 +99,8 @@ def test_slow_settling_unrest_and_tracebacks_are_told() -> None:
     assert oracle.settled_in_time(replace(SOUND, settled_s=31.0), 30) == [
         "settled only 31 s after the last fault"
     ]
-    request = audit.Request(datetime.now(UTC), "patch", "services", "shop", "one", 200)
+    now = datetime.now(UTC)
+    request = audit.Request(now, now, "patch", "services", "shop", "one", 200)
     assert oracle.at_rest([request], for_s=60) == [
         "asked at rest (60 s): patch services shop/one -> 200"
     ]
