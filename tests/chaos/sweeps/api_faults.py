@@ -36,6 +36,8 @@ LETTER = "d"
 PATTERN = "API faults on 30 % of calls for 2 min"
 SHARE = 0.3
 FAULTY_S = 120.0
+BRIEFLY_S = 20.0
+"""Of the one case that every test run can afford."""
 EDIT_EVERY_S = 8.0
 FAULTS: tuple[Fault, ...] = (
     Answer(409, "Conflict"),
@@ -79,6 +81,7 @@ async def trials(references: References, beginnings: Sequence[str]) -> list[Tria
         trial(stories.REPLICAS, EDITS[:4]),
         trial(stories.REMOVAL, ON_DISK),
         trial(stories.RECREATE, ON_DISK),
+        trial(stories.INSTRUCTIONS, EDITS[:3], faulty_s=BRIEFLY_S),
     ]
 
 
@@ -105,7 +108,8 @@ def trial(story: Story, edits: tuple[Spec, ...], *, faulty_s: float = FAULTY_S) 
         hit = sum(entry.fault is not None for entry in operator.proxy.record.entries)
         return [] if hit >= faulty_s / 10 else [f"only {hit} calls were hit"]
 
-    return Trial(f"{story.name}/under-fire", story, disturb, after=after, judge=kept)
+    name = f"{story.name}/{'briefly' if faulty_s == BRIEFLY_S else 'under-fire'}"
+    return Trial(name, story, disturb, after=after, judge=kept)
 
 
 def often(asked: Asked) -> Fault | None:

@@ -53,7 +53,10 @@ def test_pods_are_missing_since_the_condition_became_false() -> None:
 
 def written_by(manager: str, body: dict[str, Any]) -> Child:
     """A live ControllerRevision whose intent and number belong to a manager."""
-    fields = {"f:metadata": {"f:annotations": {f"f:{names.INTENT}": {}}}, "f:revision": {}}
+    fields: dict[str, Any] = {
+        "f:metadata": {"f:annotations": {f"f:{names.INTENT}": {}}},
+        "f:revision": {},
+    }
     entry = {"manager": manager, "operation": "Apply", "fieldsV1": fields}
     live = {**body, "metadata": {**body["metadata"], "managedFields": [entry]}}
     return projections.decoder(Kind.CONTROLLER_REVISION)(orjson.dumps(live))
