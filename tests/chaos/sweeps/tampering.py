@@ -108,7 +108,7 @@ class Tampering:
         except Refused:
             self.refused.append(name)
             return
-        if after["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"]:
+        if values(owned.fields(after)) == values(owned.fields(live)):
             return  # filled in again by the apiserver, with the same
         self.tampered += 1
         operator.disturb()
