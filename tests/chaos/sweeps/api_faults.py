@@ -99,6 +99,8 @@ def trial(story: Story, edits: tuple[Spec, ...], *, faulty_s: float = FAULTY_S) 
                 break
             await case.apply(edit(case.ns))
             await asyncio.sleep(EDIT_EVERY_S)
+        # The story's own change is of the system; its text has to be the one it is judged with.
+        await case.apply(stories.texts(case.ns))
 
     async def after(_: Case, operator: Operator) -> list[str]:
         await asyncio.sleep(max(ends - time.monotonic(), 0.0))
