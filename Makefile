@@ -69,11 +69,11 @@ integration: $(STAMP) ## tests against a real apiserver
 e2e: $(STAMP) ## stories on real nodes (CONTEXT=.. IMAGE_LOAD=..: on your cluster)
 	@$(PY) tests/run.py e2e
 
-chaos-gitops: $(STAMP) ## 10 min of Argo CD-like and Flux-like tools beside the operator (needs AGENTSYSTEM_TEST_CLUSTER)
-	@$(PY) -m pytest -q -s tests/chaos/gitops $(ARGS)
-chaos: $(STAMP) ## every crash point, stale views, dead connections (a cluster of its own; up to an hour)
-	@$(PY) -m devcluster up --name chaos --nodes 0
-	@trap '$(PY) -m devcluster down --name chaos' EXIT; $(PY) -m tests.chaos --cluster chaos --seeds 3 $(ARGS)
+chaos: $(STAMP) ## every sweep of faults, 3 seeds (a cluster of its own; up to an hour)
+	@$(PY) -m bench faults --seeds 3 $(ARGS)
+
+chaos-gitops: $(STAMP) ## 10 min of Argo CD-like and Flux-like tools beside the operator
+	@$(PY) tests/run.py gitops
 
 lint: $(STAMP) ## ruff and codespell
 	@$(PY) -m ruff check .

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench import operator, report, runtime
+from bench import faults, operator, report, runtime
 
-BENCHES = {"operator": operator, "runtime": runtime}
+BENCHES = {"faults": faults, "operator": operator, "runtime": runtime}
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     asked = parser.parse_args()
     for name in [asked.name] if asked.name else BENCHES:
         options = asked if asked.name else parser.parse_args([name])
-        tables = []
+        tables: list[report.Table | report.Grid] = []
         for table in BENCHES[name].run(options):
             report.show(table)
             tables.append(table)

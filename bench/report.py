@@ -40,6 +40,21 @@ class Table:
     rows: tuple[Row, ...]
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Results in words."""
+
+    title: str
+    load: str
+    head: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """Return the grid as a Markdown table."""
+        rule = tuple("---" for _ in self.head)
+        return "\n".join(f"| {' | '.join(line)} |" for line in (self.head, rule, *self.lines))
+
+
 def percentile(samples: Sequence[float], share: float) -> float:
     """Return the sample that `share` (0 to 1) of all samples do not exceed: nearest rank.
 
@@ -49,10 +64,13 @@ def percentile(samples: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def show(table: Table) -> None:
+def show(table: Table | Grid) -> None:
     """Print a table and the load."""
     machine = f"{platform.machine()}, Linux {platform.release()}"
     print(f"\n{table.title}\nload: {table.load}; machine: {machine}\n")
+    if isinstance(table, Grid):
+        print(table.markdown(), flush=True)
+        return
     print(f"| {'what':<52} | {'median':>9} | {'min':>9} | {'max':>9} | n | unit | compared with |")
     print("|---|---|---|---|---|---|---|")
     for r in table.rows:
@@ -61,7 +79,7 @@ def show(table: Table) -> None:
     sys.stdout.flush()
 
 
-def save(tables: Sequence[Table], json_file: Path | None) -> None:
+def save(tables: Sequence[Table | Grid], json_file: Path | None) -> None:
     """Write the tables as JSON, where that was asked for."""
     if json_file is not None:
         whole = {"tables": [asdict(table) for table in tables]}

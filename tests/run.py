@@ -162,6 +162,11 @@ def e2e_on_context(runner: Runner) -> Tally:
     return tally
 
 
+def gitops(runner: Runner) -> Tally:
+    """Ten minutes of GitOps tools beside the operator: only when it is asked for."""
+    return pytest(runner, "-s", "tests/chaos/gitops")
+
+
 Stage = Callable[[Runner], Tally]
 STATIC: dict[str, Stage] = {"lint": lint, "types": types, "layers": layers, "unit": unit}
 CLUSTERED: dict[str, Stage] = {
@@ -170,6 +175,8 @@ CLUSTERED: dict[str, Stage] = {
     "integration": integration,
     "e2e": e2e,
 }
+ON_REQUEST: dict[str, Stage] = {"gitops": gitops}
+"""Too long for every run; they need a cluster too."""
 
 
 @contextlib.contextmanager
@@ -202,7 +209,7 @@ def run_stages(runner: Runner, stages: dict[str, Stage]) -> Tally:
 def run_all(runner: Runner, wanted: list[str]) -> Tally:
     """Run the wanted stages; those that need a cluster inside one."""
     total = run_stages(runner, {k: v for k, v in STATIC.items() if k in wanted})
-    clustered = {k: v for k, v in CLUSTERED.items() if k in wanted}
+    clustered = {k: v for k, v in {**CLUSTERED, **ON_REQUEST}.items() if k in wanted}
     if not clustered:
         return total
     runner.env["AGENTSYSTEM_TEST_CLUSTER"] = CLUSTER
@@ -234,8 +241,8 @@ def main() -> int:
     parser.add_argument("stages", nargs="*", help="default: all", metavar="STAGE")
     known = [*STATIC, *CLUSTERED]
     wanted = parser.parse_args().stages or known
-    if unknown := sorted(set(wanted) - set(known)):
-        parser.error(f"unknown stage {unknown[0]}; known: {', '.join(known)}")
+    if unknown := sorted(set(wanted) - {*known, *ON_REQUEST}):
+        parser.error(f"unknown stage {unknown[0]}; known: {', '.join([*known, *ON_REQUEST])}")
     if shutil.which("python3") is None:
         parser.error("python3 is not on the PATH")
     for number in (signal.SIGINT, signal.SIGTERM):

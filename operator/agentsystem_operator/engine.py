@@ -287,7 +287,9 @@ class _Pass:
         return Evaluation(
             actions=outcome.actions,
             status=writing.status,
-            events=events.of_pass(verdicts, outcome.actions),
+            events=events.of_pass(
+                verdicts, outcome.actions, stood=self._reported("active") == report.desired
+            ),
             look_again=min((time for time in times if time), default=None),
             remembered=writing.remembered,
             references=outcome.references,

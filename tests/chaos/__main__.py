@@ -45,7 +45,7 @@ async def _run(config: Path, folder: Path, wanted: runner.Wanted) -> list[Verdic
     assert task is not None
     # As Ctrl-C: every operator is ended and every namespace removed on the way out.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await runner.run(config, folder, wanted, told=_tell)
+    return await runner.run(config, folder, wanted, told=lambda v: print(table.told(v), flush=True))
 
 
 def kubeconfig(cluster: str) -> Path:
@@ -53,17 +53,6 @@ def kubeconfig(cluster: str) -> Path:
     command = [sys.executable, "-m", "devcluster", "kubeconfig", "--name", cluster]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     return Path(done.stdout.strip())
-
-
-def _tell(verdict: Verdict) -> None:
-    result = "ok  " if verdict.passed else "FAIL"
-    print(
-        f"{result} {verdict.sweep} {verdict.case} seed {verdict.seed}:"
-        f" settled {verdict.settled_s:.1f} s, took {verdict.took_s:.0f} s",
-        flush=True,
-    )
-    for line in verdict.wrong:
-        print(f"       {line}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,6 +21,7 @@ from tests.kube import PATHS, NotReached, Object
 T = TypeVar("T")
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
+JSON_PATCH = "application/json-patch+json"
 CALL_S = 60.0
 
 

@@ -31,7 +31,7 @@ def without_namespace(everything: Any, ns: str) -> Any:
     """
     text = json.dumps(everything, sort_keys=True).replace(ns, NAMESPACE)
     objects = json.loads(text)["objects"]
-    for old, new in _agents(objects["ConfigMap"], objects["ReplicaSet"]):
+    for old, new in _agents(objects["ConfigMap"], [*objects["ReplicaSet"], *objects["Deployment"]]):
         text = text.replace(old, new)
     found = json.loads(text)
     for record in found["objects"]["ControllerRevision"]:
@@ -59,14 +59,15 @@ def in_order(names: Iterable[OBJECT]) -> dict[OBJECT, OBJECT]:
     return renamed
 
 
-def _agents(configs: list[Object], sets: list[Object]) -> list[tuple[str, str]]:
+def _agents(configs: list[Object], makers: list[Object]) -> list[tuple[str, str]]:
     """Return each agent's revisions with their new names: from the config and the pods' template.
 
-    A config is kept as long as a ReplicaSet uses it, so that both are there.
+    A config is kept as long as a ReplicaSet uses it, so that both are there. The Deployments, which
+    come last, are never those that somebody tampered with.
     """
     templates = {
         (item["metadata"].get("labels") or {}).get(REVISION): item["spec"]["template"]
-        for item in sets
+        for item in makers
     }
     found = []
     for item in configs:

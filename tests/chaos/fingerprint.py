@@ -77,6 +77,8 @@ def reduced(everything: Object, ns: str) -> World:
             if not _is_ours(kind, item):
                 versions[ref] = str(meta["resourceVersion"])
                 continue
+            if ref in children and not item["spec"]["replicas"]:
+                continue  # of a template that somebody tampered with, left behind
             children[ref] = _reduced(kind, item)
             if kind != "ReplicaSet" and not _is_owned(kind, meta, uids):
                 orphans.append(ref)

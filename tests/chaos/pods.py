@@ -7,10 +7,13 @@ or simulated, their kubelets do it and this is not started.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.chaos.admin import MERGE, Admin
+import aiohttp
+
+from tests.chaos.admin import MERGE, Admin, Refused
 
 EVERY_S = 0.5
 OURS = "agentsystem.dev/system"
@@ -25,10 +28,15 @@ class ReadyPods:
     async def run(self) -> None:
         """Go on until cancelled."""
         while True:
-            pods = await self._admin.call("GET", f"/api/v1/pods?labelSelector={OURS}")
-            waiting = [pod for pod in (pods or {}).get("items", []) if not _is_ready(pod)]
-            await asyncio.gather(*(self._make_ready(pod) for pod in waiting))
+            # While the apiserver is away, or when a pod went meanwhile, there is a next time.
+            with suppress(aiohttp.ClientError, OSError, TimeoutError, Refused):
+                await self._once()
             await asyncio.sleep(EVERY_S)
+
+    async def _once(self) -> None:
+        pods = await self._admin.call("GET", f"/api/v1/pods?labelSelector={OURS}")
+        waiting = [pod for pod in (pods or {}).get("items", []) if not _is_ready(pod)]
+        await asyncio.gather(*(self._make_ready(pod) for pod in waiting))
 
     async def _make_ready(self, pod: dict[str, Any]) -> None:
         meta = pod["metadata"]

@@ -7,12 +7,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.chaos import rig, trial
-from tests.chaos.sweeps import crash, half_open, stale, two_operators, unobserved
-from tests.chaos.trial import References, Trial, Verdict
+from tests.chaos.sweeps import (
+    api_faults,
+    crash,
+    half_open,
+    outage,
+    spec_walk,
+    stale,
+    tampering,
+    two_operators,
+    unobserved,
+)
+from tests.chaos.trial import NOTHING, References, Trial, Verdict
 
 PARALLEL = 6
 """Cases at once on two cores: most of a case is waiting for silence."""
@@ -27,11 +38,20 @@ class Sweep:
     """What is done to the operator, in words: a row's title in the table."""
     trials: Callable[[References, Sequence[str]], Awaitable[list[Trial]]]
     """Returns the cases whose names begin with one of the texts, or more; all for none."""
+    is_shared: bool = False
+    """Its cases take the cluster down: they share that, and run when no other sweep does."""
 
 
-SWEEPS = tuple(
-    Sweep(module.LETTER, module.PATTERN, module.trials)
-    for module in (crash, stale, unobserved, half_open, two_operators)
+SWEEPS = (
+    *(
+        Sweep(module.LETTER, module.PATTERN, module.trials)
+        for module in (crash, stale, unobserved, api_faults)
+    ),
+    Sweep(outage.LETTER, outage.PATTERN, outage.trials, is_shared=True),
+    *(
+        Sweep(module.LETTER, module.PATTERN, module.trials)
+        for module in (half_open, two_operators, tampering, spec_walk)
+    ),
 )
 
 
@@ -53,25 +73,63 @@ async def run(
     kubeconfig: Path, folder: Path, wanted: Wanted, *, told: Callable[[Verdict], None]
 ) -> list[Verdict]:
     """Run cases against a cluster; `told` hears of each verdict when it falls."""
-    async with rig.running(kubeconfig, folder, settle_s=wanted.settle_s) as shared:
+    async with (
+        rig.running(kubeconfig, folder, settle_s=wanted.settle_s) as shared,
+        asyncio.TaskGroup() as group,
+    ):
         slots = asyncio.Semaphore(wanted.parallel)
+        crew = _Crew(References(shared, slots, group), wanted, told)
+        sweeps = [sweep for sweep in SWEEPS if sweep.letter in wanted.sweeps]
+        return [
+            *await crew.side_by_side([sweep for sweep in sweeps if not sweep.is_shared], slots),
+            *await crew.together([sweep for sweep in sweeps if sweep.is_shared]),
+        ]
 
+
+@dataclass(frozen=True, slots=True)
+class _Crew:
+    references: References
+    wanted: Wanted
+    told: Callable[[Verdict], None]
+
+    async def side_by_side(
+        self, sweeps: Sequence[Sweep], slots: asyncio.Semaphore
+    ) -> list[Verdict]:
+        """Run the cases of independent sweeps, a few at a time."""
         async with asyncio.TaskGroup() as group:
-            references = References(shared, slots, group)
-
-            async def one(sweep: Sweep, case: Trial, seed: int) -> Verdict:
-                verdict = await _judged(sweep.letter, case, seed, references, slots)
-                told(verdict)
-                return verdict
-
             tasks = [
-                group.create_task(one(sweep, case, seed))
-                for sweep in SWEEPS
-                if sweep.letter in wanted.sweeps
-                for case in await _cases(sweep, references, wanted)
-                for seed in wanted.seeds
+                group.create_task(self._one(sweep, case, seed, slots))
+                for sweep in sweeps
+                for case in await _cases(sweep, self.references, self.wanted)
+                for seed in self.wanted.seeds
             ]
-    return [task.result() for task in tasks]
+        return [task.result() for task in tasks]
+
+    async def together(self, sweeps: Sequence[Sweep]) -> list[Verdict]:
+        """Run the cases that meet in one fault of the whole cluster, fault by fault."""
+        found: list[Verdict] = []
+        for sweep in sweeps:
+            cases = await _cases(sweep, self.references, self.wanted)
+            for case in cases:
+                with suppress(trial.NoReference):  # each of its cases will say so
+                    await self.references.of(case.story)
+            for fault in dict.fromkeys(case.name.partition("/")[0] for case in cases):
+                met = [case for case in cases if case.name.startswith(f"{fault}/")]
+                outage.expect(met, runs=len(met) * len(self.wanted.seeds))
+                places = asyncio.Semaphore(len(met) * len(self.wanted.seeds))
+                async with asyncio.TaskGroup() as group:
+                    tasks = [
+                        group.create_task(self._one(sweep, case, seed, places))
+                        for case in met
+                        for seed in self.wanted.seeds
+                    ]
+                found += [task.result() for task in tasks]
+        return found
+
+    async def _one(self, sweep: Sweep, case: Trial, seed: int, slots: asyncio.Semaphore) -> Verdict:
+        verdict = await _judged(sweep.letter, case, seed, self.references, slots)
+        self.told(verdict)
+        return verdict
 
 
 async def _judged(
@@ -79,7 +137,7 @@ async def _judged(
 ) -> Verdict:
     try:
         # Before a slot is taken: the reference needs some itself.
-        reference = await references.of(case.story)
+        reference = NOTHING if case.by_itself else await references.of(case.story)
     except trial.NoReference as exc:
         return Verdict(sweep, case.name, seed, (str(exc),))
     async with slots:

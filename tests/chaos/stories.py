@@ -157,3 +157,22 @@ REMOVED_AND_BACK = and_back("removed-and-back", there=lambda ns: [system(ns, fro
 TEXT_AND_BACK = and_back("text-and-back", there=lambda ns: [texts(ns, "You are somebody else.")])
 AND_BACK = (THERE_AND_BACK, ONE_THREE_ONE, REMOVED_AND_BACK, TEXT_AND_BACK)
 """Changes that end where they began."""
+
+
+def standing(name: str, of: Callable[[str], Object]) -> Story:
+    """A story in which the user changes nothing: a system stands, and others disturb it."""
+
+    def declared(ns: str) -> list[Object]:
+        return [texts(ns), of(ns)]
+
+    async def before(case: Case) -> None:
+        for body in declared(case.ns):
+            await case.apply(body)
+
+    return Story(name, before, nothing, declared)
+
+
+STANDING = standing("standing", lambda ns: system(ns, front(replicas=1), research(replicas=0)))
+STANDING_ON_DISK = standing(
+    "standing-on-disk", lambda ns: sqlite(ns, front(replicas=1), research(replicas=0))
+)

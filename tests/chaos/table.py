@@ -36,3 +36,13 @@ def _row(pattern: str, story: str, found: Sequence[Verdict]) -> tuple[str, ...]:
     passed = sum(verdict.passed for verdict in found)
     slowest = max(verdict.settled_s for verdict in found)
     return pattern, story, str(cases), seeds, f"{passed} of {len(found)}", f"{slowest:.0f} s"
+
+
+def told(verdict: Verdict) -> str:
+    """Return how a case ended, and what is wrong, line by line."""
+    result = "ok  " if verdict.passed else "FAIL"
+    first = (
+        f"{result} {verdict.sweep} {verdict.case} seed {verdict.seed}:"
+        f" settled {verdict.settled_s:.1f} s, took {verdict.took_s:.0f} s"
+    )
+    return "\n".join([first, *(f"       {line}" for line in verdict.wrong)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -73,6 +74,8 @@ class Trial:
     """Replaces the comparison with the undisturbed story where creates may differ rightly."""
     rest_s: float = 0.0
     """How long nothing may be written afterwards, beyond the 11 s that settling needs."""
+    by_itself: bool = False
+    """Whether its judge needs no reference."""
 
 
 def alike(seen: Ending, reference: Reference) -> list[str]:
@@ -92,6 +95,12 @@ def untouched(seen: Ending, reference: Reference) -> list[str]:
     if reference.fresh is not None:
         wrong += fingerprint.differences(seen.world, reference.fresh)
     return wrong
+
+
+NOTHING = Reference(
+    Ending(World({}, None), Counter(), Counter(), frozenset(), disturbed=0, settled_s=0.0), None
+)
+"""The reference of what is judged by itself."""
 
 
 class NoReference(AssertionError):

@@ -159,33 +159,33 @@ def child(kind: Kind, live: Plain) -> observed.Child:
     """Return the projection of a live object."""
     meta = live.metadata
     controller = controller_of(meta)
+    ours = _fields(_entry(meta, MAIN_MANAGER, sub=""))
     # A system's children repeat these names; interned, each is in memory once.
     return observed.Child(
         ref=Ref(kind, intern(meta.namespace), meta.name),
         uid=meta.uid,
         resource_version=meta.resource_version,
         controller_uid=intern(controller.uid) if controller else None,
-        intent=meta.annotations.intent,
-        ownership=_ownership(kind, meta),
+        # Written by anybody else it tells nothing about what we last applied.
+        intent=meta.annotations.intent if _owns(ours, *_INTENT) else "",
+        ownership=ownership.of_live(kind, ours) if ours else "",
         claims=_claims(meta),
         system=intern(meta.labels.system),
         agent=intern(meta.labels.agent),
         revision=_revision(live),
         deleting=meta.deletion_timestamp is not None,
         rollout=_rollout(live) if isinstance(live, Deployment) else None,
-        record=_record(live) if isinstance(live, ControllerRevision) else None,
+        record=_record(live, ours) if isinstance(live, ControllerRevision) else None,
         node=intern(meta.annotations.node) if kind is Kind.PERSISTENT_VOLUME_CLAIM else "",
     )
+
+
+_INTENT = ("f:metadata", "f:annotations", f"f:{names.INTENT}")
 
 
 def controller_of(meta: Meta) -> Owner | None:
     """Return the owner reference that controls an object."""
     return next((owner for owner in meta.owner_references if owner.controller), None)
-
-
-def _ownership(kind: Kind, meta: Meta) -> str:
-    entry = _entry(meta, MAIN_MANAGER, sub="")
-    return ownership.of_live(kind, orjson.loads(bytes(entry.fields_v1))) if entry else ""
 
 
 def _claims(meta: Meta) -> tuple[rivals.Claim, ...]:
@@ -233,10 +233,20 @@ def _replicas_owner(meta: Meta) -> observed.ReplicasOwner:
 
 
 def _owns_replicas(entry: Managed | None) -> bool:
-    if entry is None:
-        return False
-    fields = orjson.loads(bytes(entry.fields_v1))
-    return "f:replicas" in fields.get("f:spec", {})
+    return _owns(_fields(entry), "f:spec", "f:replicas")
+
+
+def _fields(entry: Managed | None) -> Mapping[str, Any]:
+    fields: Mapping[str, Any] = orjson.loads(bytes(entry.fields_v1)) if entry else {}
+    return fields
+
+
+def _owns(fields: Mapping[str, Any], *path: str) -> bool:
+    for step in path:
+        if step not in fields:
+            return False
+        fields = fields[step]
+    return True
 
 
 def _rollout(live: Deployment) -> observed.Rollout:
@@ -267,10 +277,11 @@ def _unavailable_since(available: Condition | None) -> datetime | None:
         return None
 
 
-def _record(live: ControllerRevision) -> observed.RevisionRecord:
+def _record(live: ControllerRevision, ours: Mapping[str, Any]) -> observed.RevisionRecord:
     data: Any = orjson.loads(bytes(live.data))
     return observed.RevisionRecord(
-        revision=live.metadata.labels.revision,
-        number=live.revision,
+        # Its name cannot be changed, its label can.
+        revision=live.metadata.name.rpartition("--")[2],
+        number=live.revision if _owns(ours, "f:revision") else observed.NOT_OURS,
         pins=records.pins_of(data),
     )

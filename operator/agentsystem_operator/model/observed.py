@@ -62,11 +62,16 @@ class Pin:
     """Tier defaults that went into it, by name."""
 
 
+NOT_OURS = 0
+"""Number of a record whose number was written by somebody else; ours begin with 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class RevisionRecord:
     """One ControllerRevision of a system, as far as the engine needs it."""
 
     revision: str
+    """From its name."""
     number: int
     pins: Mapping[str, Pin]
     """By agent name."""
@@ -82,7 +87,8 @@ class Child:
     controller_uid: str | None
     """uid of the owner reference with controller=true."""
     intent: str
-    """Annotation `agentsystem.dev/intent`: hash of the manifest that we last applied."""
+    """Annotation `agentsystem.dev/intent`: hash of the manifest that we last applied; empty when
+    somebody else wrote or removed it."""
     ownership: str
     """Digest of the fields that our main manager owns (`model.ownership.digest`), or empty."""
     system: str = ""

@@ -101,6 +101,8 @@ class _View:
         """Return why a live child has to be applied again, None when it is as intended."""
         if manifest.ref.kind is Kind.PERSISTENT_VOLUME_CLAIM:
             return None  # data: adopted as it is
+        if not live.intent:
+            return Why.TAMPERED
         if live.intent != manifest.intent:
             # An old manifest that somebody applied brings its old intent along.
             return Why.TAMPERED if rivals.of(live.claims, rivals.INTENT) else Why.CHANGED

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from agentsystem_operator.decide.workloads import Owner, Workload
 from agentsystem_operator.model import hashing
 from agentsystem_operator.model.actions import Manifest
-from agentsystem_operator.model.observed import RevisionRecord
+from agentsystem_operator.model.observed import NOT_OURS, RevisionRecord
 from agentsystem_operator.model.references import Kind
 from agentsystem_operator.plan import agent_config
 from agentsystem_operator.plan.config_map import build_config_map
@@ -102,11 +102,15 @@ def newest(records: Sequence[RevisionRecord]) -> RevisionRecord | None:
 
 
 def _number(revision: str, records: Sequence[RevisionRecord]) -> int:
-    """Return the number of a revision: going back to an old one makes it the newest again."""
+    """Return the number of a revision: going back to an old one makes it the newest again.
+
+    A number that somebody else wrote counts for nothing, so the record gets back what it had.
+    """
     last = newest(records)
     if last is None:
         return 1
-    return last.number if last.revision == revision else last.number + 1
+    is_known = last.revision == revision and last.number != NOT_OURS
+    return last.number if is_known else last.number + 1
 
 
 def _of_agent(workload: Workload, template: Template) -> AgentChildren:

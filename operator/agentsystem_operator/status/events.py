@@ -21,10 +21,14 @@ _TROUBLE = {
 
 
 def of_pass(
-    verdicts: Mapping[ConditionType, Verdict], actions: Sequence[Action]
+    verdicts: Mapping[ConditionType, Verdict], actions: Sequence[Action], *, stood: bool
 ) -> tuple[Event, ...]:
-    """Return the Events of one pass, troubles first."""
-    return (*_troubles(verdicts), *(event for action in actions for event in _of_action(action)))
+    """Return the Events of one pass, troubles first.
+
+    `stood`: everything that is wanted was there before, so what is missing was taken away.
+    """
+    told = (event for action in actions for event in _of_action(action, stood=stood))
+    return (*_troubles(verdicts), *told)
 
 
 def told_of_kept(events: Sequence[Event], message: str) -> tuple[Event, ...]:
@@ -44,14 +48,17 @@ def _troubles(verdicts: Mapping[ConditionType, Verdict]) -> Iterator[Event]:
             yield Event(EventType.WARNING, verdict.reason.value, verdict.message, "Evaluate")
 
 
-def _of_action(action: Action) -> Iterator[Event]:
+def _of_action(action: Action, *, stood: bool) -> Iterator[Event]:
     match action:
-        case Apply(manifest=manifest) if manifest.ref.kind is Kind.CONTROLLER_REVISION:
-            message = f"rolling out revision {manifest.body['metadata']['labels'][names.REVISION]}"
-            yield Event(EventType.NORMAL, Reason.ROLLING_OUT.value, message, "Apply")
         case Apply(manifest=manifest, reason=Why.TAMPERED, by=by):
             message = f"{manifest.ref} had been changed by {_named(by)}; restored"
             yield Event(EventType.WARNING, Why.TAMPERED.value, message, "Apply")
+        case Apply(manifest=manifest, reason=Why.MISSING) if stood:
+            message = f"{manifest.ref} was missing; made again"
+            yield Event(EventType.WARNING, Why.MISSING.value, message, "Apply")
+        case Apply(manifest=manifest) if manifest.ref.kind is Kind.CONTROLLER_REVISION:
+            message = f"rolling out revision {manifest.body['metadata']['labels'][names.REVISION]}"
+            yield Event(EventType.NORMAL, Reason.ROLLING_OUT.value, message, "Apply")
         case Scale(ref=ref, replicas=replicas, reason=Why.TAMPERED, before=before, by=by):
             message = f"{ref} had been set to {before} replicas by {_named(by)}; set to {replicas}"
             yield Event(EventType.WARNING, Why.TAMPERED.value, message, "Scale")

@@ -1,4 +1,4 @@
-"""What is read from a live object: a Deployment's conditions, and who wrote it."""
+"""What is read from live objects: conditions, who wrote it, and what is not believed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from agentsystem_operator.adapters import projections
-from agentsystem_operator.model.observed import Rollout
+from agentsystem_operator.model import names
+from agentsystem_operator.model.observed import NOT_OURS, Child, RevisionRecord, Rollout
 from agentsystem_operator.model.references import Kind
 
 
@@ -105,3 +106,31 @@ def test_a_write_of_the_scale_subresource_has_no_time_and_is_kept() -> None:
     scaled = managed("kubectl", 0, sub="scale")
     del scaled["time"]
     assert claimants(OURS, scaled) == ["kubectl"]
+
+
+def written_by(manager: str, body: dict[str, Any]) -> Child:
+    """A live ControllerRevision whose intent and number belong to a manager."""
+    fields: dict[str, Any] = {
+        "f:metadata": {"f:annotations": {f"f:{names.INTENT}": {}}},
+        "f:revision": {},
+    }
+    entry = {"manager": manager, "operation": "Apply", "fieldsV1": fields}
+    live = {**body, "metadata": {**body["metadata"], "managedFields": [entry]}}
+    return projections.decoder(Kind.CONTROLLER_REVISION)(orjson.dumps(live))
+
+
+def test_an_intent_and_a_number_that_somebody_else_wrote_count_for_nothing() -> None:
+    """The revision comes from the name, which nobody can change."""
+    body = {
+        "metadata": {
+            "name": "support--0123456789",
+            "namespace": "shop",
+            "annotations": {names.INTENT: "abc"},
+            "labels": {names.REVISION: "tampered"},
+        },
+        "revision": 7,
+        "data": {},
+    }
+    ours, theirs = written_by("agentsystem", body), written_by("kubectl-edit", body)
+    assert (ours.intent, ours.record) == ("abc", RevisionRecord("0123456789", 7, {}))
+    assert (theirs.intent, theirs.record) == ("", RevisionRecord("0123456789", NOT_OURS, {}))

@@ -1,0 +1,123 @@
+"""Part of sweep (h): a child without its owner reference is somebody else's.
+
+The system says NameTaken and writes nothing, whatever is declared meanwhile, until a person puts
+the reference back or deletes the object; then it goes on by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from tests.chaos import fingerprint, oracle, stories
+from tests.chaos.admin import MERGE, eventually
+from tests.chaos.oracle import Ending
+from tests.chaos.rig import Case, Operator
+from tests.chaos.trial import Reference, Trial
+from tests.kube import PATHS, Object, conditions
+
+CHILDREN = {
+    "Deployment": "sys--research-a",
+    "Service": "sys--research",
+    "ConfigMap": "sys--research-",
+    "ServiceAccount": "sys--research",
+    "PodDisruptionBudget": "sys--research",
+    "NetworkPolicy": "sys--research",
+    "ControllerRevision": "sys--",
+}
+"""One child of every kind that has an owner."""
+SAID_S = 5.0
+"""How soon the system says what is wrong."""
+HELD_S = 5.0
+"""How long nothing is written although the spec was changed."""
+RETRY_S = 30.0 + 5.0
+"""A name is looked at again every 30 s, when nothing tells of it."""
+
+
+def trials() -> list[Trial]:
+    """Return three cases per kind."""
+    return [
+        Disowned(kind, heals=heals).trial()
+        for kind in CHILDREN
+        for heals in ("put-back", "deleted", "hidden-and-deleted")
+    ]
+
+
+@dataclass(slots=True)
+class Disowned:
+    """A child loses its owner, the spec is edited, and a person decides."""
+
+    kind: str
+    heals: str
+    name: str = ""
+    owners: list[Object] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def trial(self) -> Trial:
+        """Return the case."""
+        story = stories.IMAGE
+        return Trial(
+            f"owner-removed/{self.kind}/{self.heals}",
+            story,
+            self._disown,
+            after=self._hold_and_heal,
+            judge=as_if_never_disowned,
+        )
+
+    async def _disown(self, case: Case, operator: Operator) -> None:
+        live = await self._find(case)
+        self.name, self.owners = live["metadata"]["name"], live["metadata"]["ownerReferences"]
+        change: Object = {"ownerReferences": None}
+        if self.heals == "hidden-and-deleted":
+            change["labels"] = None
+        await self._patch(case, change)
+        operator.disturb()
+        await eventually("NameTaken is said", lambda: self._is_told(case), within_s=SAID_S)
+
+    async def _hold_and_heal(self, case: Case, operator: Operator) -> list[str]:
+        await eventually("the edit is seen", lambda: self._is_told(case), within_s=SAID_S)
+        mark = operator.disturbed
+        await asyncio.sleep(HELD_S)
+        self.wrong += [
+            f"written although the name is taken: {entry}"
+            for entry in operator.proxy.record.writes(since=mark)
+            if entry.asked.resource not in ("agentsystems/status", "events")
+        ]
+        await self._heal(case)
+        healing = time.monotonic()
+        await eventually("it is ours again", lambda: self._is_valid(case), within_s=RETRY_S)
+        if self.heals != "hidden-and-deleted" and time.monotonic() - healing > SAID_S:
+            self.wrong.append(f"healed only after {time.monotonic() - healing:.0f} s")
+        operator.disturb()
+        return self.wrong
+
+    async def _heal(self, case: Case) -> None:
+        if self.heals == "put-back":
+            await self._patch(case, {"ownerReferences": self.owners})
+        else:
+            await case.delete(self.kind, self.name)
+
+    async def _find(self, case: Case) -> Object:
+        items = await case.admin.list(self.kind, case.ns, labels=fingerprint.OURS)
+        return next(i for i in items if i["metadata"]["name"].startswith(CHILDREN[self.kind]))
+
+    async def _patch(self, case: Case, meta: Object) -> None:
+        path = f"{PATHS[self.kind].format(ns=case.ns)}/{self.name}?fieldManager=kubectl-edit"
+        await case.admin.call("PATCH", path, {"metadata": meta}, kind=MERGE)
+
+    async def _is_told(self, case: Case) -> bool:
+        valid = conditions(await case.system()).get("ConfigValid", {})
+        return valid.get("reason") == "NameTaken" and f"'{self.name}'" in valid["message"]
+
+    async def _is_valid(self, case: Case) -> bool:
+        system = await case.system()
+        valid = conditions(system).get("ConfigValid", {})
+        assert system is not None
+        current = valid.get("observedGeneration") == system["metadata"]["generation"]
+        return valid.get("status") == "True" and current
+
+
+def as_if_never_disowned(seen: Ending, _: Reference) -> list[str]:
+    """No claim was deleted; that the world is a fresh one is judged of every case."""
+    return oracle.no_volume_deleted(seen)
