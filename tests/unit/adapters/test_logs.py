@@ -46,3 +46,17 @@ def test_of_endless_attempts_only_the_first_is_logged() -> None:
 def test_a_field_is_never_a_whole_body() -> None:
     found = line("x" * 5000, error="y" * 5000)
     assert (len(str(found["message"])), len(str(found["error"]))) == (logs.VALUE_MAX,) * 2
+
+
+class WatchingError(Exception):
+    """Stands for kopf's error of that name."""
+
+
+def test_a_broken_watch_is_told_in_one_word_and_a_bug_with_its_traceback() -> None:
+    told = []
+    for error in (WatchingError("500"), KeyError("x")):
+        record = logging.makeLogRecord({"msg": "watcher has failed"})
+        record.exc_info = (type(error), error, None)
+        told.append(json.loads(logs.JsonFormatter().format(record)))
+    assert (told[0]["error"], "traceback" in told[0]) == ("WatchingError", False)
+    assert "KeyError" in told[1]["traceback"]
