@@ -12,8 +12,10 @@ import random
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 300.0
-"""Faults of one object: half a second, doubled up to five minutes."""
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 30.0
+"""Faults of one object: half a second, doubled up to half a minute. Whatever stood in the way tells
+nobody when it is gone, and a system must be right 30 s later; two or three requests each time are
+little even for many systems that are refused."""
 OUTAGE_MAX_S = 10.0
 """Faults of the apiserver: once it answers, everything must be under way again soon."""
 DELAY_MAX_S = 3600.0
