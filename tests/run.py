@@ -1,6 +1,6 @@
 """Runs everything that `make test` promises, in order, and ends everything it started.
 
-Stages that need a cluster share one dev cluster of their own (`test`), which leaves a running
+Stages that need a cluster share dev clusters of their own (`test`), which leaves a running
 demo alone. `make e2e CONTEXT=name IMAGE_LOAD=command` runs that stage on an existing cluster
 instead, without the tests that need the powers of a dev cluster. The last line is
 `N passed, N failed, N skipped`; a static check counts as one.
@@ -169,21 +169,19 @@ def gitops(runner: Runner) -> Tally:
 
 Stage = Callable[[Runner], Tally]
 STATIC: dict[str, Stage] = {"lint": lint, "types": types, "layers": layers, "unit": unit}
-CLUSTERED: dict[str, Stage] = {
-    "verify": verify,
-    "audit": audit,
-    "integration": integration,
-    "e2e": e2e,
-}
+APISERVER: dict[str, Stage] = {"verify": verify, "audit": audit, "integration": integration}
+"""They need an apiserver and its controllers; pods become ready only where a test says so."""
+NODES: dict[str, Stage] = {"e2e": e2e}
 ON_REQUEST: dict[str, Stage] = {"gitops": gitops}
-"""Too long for every run; they need a cluster too."""
+"""Too long for every run; they need an apiserver too."""
 
 
 @contextlib.contextmanager
-def cluster(runner: Runner) -> Iterator[bool]:
+def cluster(runner: Runner, *, nodes: int) -> Iterator[bool]:
     """Raise the test cluster and always end it; says whether it came up."""
+    up = ("python3", "-m", "devcluster", "up", "--name", CLUSTER, "--nodes", str(nodes))
     try:
-        yield runner.run("python3", "-m", "devcluster", "up", "--name", CLUSTER) == 0
+        yield runner.run(*up) == 0
     finally:
         runner.end()
         subprocess.run(
@@ -207,15 +205,17 @@ def run_stages(runner: Runner, stages: dict[str, Stage]) -> Tally:
 
 
 def run_all(runner: Runner, wanted: list[str]) -> Tally:
-    """Run the wanted stages; those that need a cluster inside one."""
+    """Run the wanted stages; those that need a cluster inside one of the kind they need."""
     total = run_stages(runner, {k: v for k, v in STATIC.items() if k in wanted})
-    clustered = {k: v for k, v in {**CLUSTERED, **ON_REQUEST}.items() if k in wanted}
-    if not clustered:
-        return total
     runner.env["AGENTSYSTEM_TEST_CLUSTER"] = CLUSTER
-    print("\n=== cluster", flush=True)
-    with cluster(runner) as up:
-        return total + (run_stages(runner, clustered) if up else Tally(failed=len(clustered)))
+    for group, nodes in (({**APISERVER, **ON_REQUEST}, 0), (NODES, 2)):
+        stages = {name: stage for name, stage in group.items() if name in wanted}
+        if not stages:
+            continue
+        print(f"\n=== cluster with {nodes} nodes", flush=True)
+        with cluster(runner, nodes=nodes) as up:
+            total += run_stages(runner, stages) if up else Tally(failed=len(stages))
+    return total
 
 
 def run_on_context(runner: Runner, wanted: list[str], context: str) -> Tally:
@@ -239,7 +239,7 @@ def main() -> int:
     """Run the stages named on the command line, all by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stages", nargs="*", help="default: all", metavar="STAGE")
-    known = [*STATIC, *CLUSTERED]
+    known = [*STATIC, *APISERVER, *NODES]
     wanted = parser.parse_args().stages or known
     if unknown := sorted(set(wanted) - {*known, *ON_REQUEST}):
         parser.error(f"unknown stage {unknown[0]}; known: {', '.join([*known, *ON_REQUEST])}")

@@ -23,6 +23,9 @@ MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
 CALL_S = 60.0
+BAD, NOT_FOUND, TOO_MANY = 400, 404, 429
+ATTEMPTS_MAX = 30
+"""One a second: a kind is set up long before."""
 
 
 class Refused(AssertionError):
@@ -57,20 +60,30 @@ class Admin:
     async def call(
         self, method: str, path: str, body: Any = None, *, kind: str = "application/json"
     ) -> Object | None:
-        """Return the answer, None for 404; raises Refused for any other that is bad."""
+        """Return the answer, None for 404; raises Refused for any other that is bad.
+
+        Asked to come again (a kind that is only being set up answers so), it does.
+        """
+        for _ in range(ATTEMPTS_MAX):
+            status, content = await self._once(method, path, body, kind)
+            if status != TOO_MANY:
+                break
+            await asyncio.sleep(1)
+        if status == NOT_FOUND:
+            return None
+        if status >= BAD:
+            raise Refused(f"{method} {path}: {status} {content[:500]!r}")
+        found: Object = json.loads(content)
+        return found
+
+    async def _once(self, method: str, path: str, body: Any, kind: str) -> tuple[int, bytes]:
         async with self.http.request(
             method,
             self.server + path,
             data=None if body is None else json.dumps(body),
             headers={"Content-Type": kind},
         ) as answer:
-            content = await answer.read()
-        if answer.status == aiohttp.web.HTTPNotFound.status_code:
-            return None
-        if not answer.ok:
-            raise Refused(f"{method} {path}: {answer.status} {content[:500]!r}")
-        found: Object = json.loads(content)
-        return found
+            return answer.status, await answer.read()
 
     async def get(self, kind: str, name: str, ns: str = "") -> Object | None:
         """Return an object, or None when there is none of that name."""

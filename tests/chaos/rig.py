@@ -290,7 +290,7 @@ async def running(
         await admin.apply(yaml.safe_load(CRD.read_text()))
         path = "/apis/agentsystem.dev/v1alpha1/agentsystems"
         await eventually("the kind is served", lambda: admin.call("GET", path), within_s=30)
-        for name, file in ((RIGHTS, "operator.yaml"), (f"{RIGHTS}-leader", "leader.yaml")):
+        for name, file in ((RIGHTS, "operator.yaml"), (f"{RIGHTS}-leader", "account/leader.yaml")):
             await admin.apply(_cluster_role(name, ROOT / "config" / "rbac" / file))
         nodes = await admin.call("GET", "/api/v1/nodes?limit=1")
         tasks = []
