@@ -158,7 +158,7 @@ def test_two_hundred_agents_are_made_and_settle(
     children = [r for r in made if r.resource not in ("agentsystems/status", "events")]
     assert len(children) == 7 * AGENTS + 2
     # Agents finish one after another; that must never be a status each.
-    assert len(made) - len(children) < AGENTS // 2
+    assert len(made) - len(children) <= 8
     assert {r.code for r in made} <= {200, 201}
     time.sleep(10)
     assert len(audit.writes(cluster_name, user=USER, namespace=ns)) == len(made)

@@ -156,10 +156,11 @@ class Observed:
 class Remembered:
     """What one pass hands to the next in memory; losing it (a restart) is harmless."""
 
-    counts: tuple[tuple[str, int], ...] = ()
-    """Last seen ready counts by agent."""
-    counts_since: datetime | None = None
-    """When they last moved: status counts are written after 10 s without movement (I7)."""
+    composed: str = ""
+    """Hash of the status that the last pass came to, written or not."""
+    composed_since: datetime | None = None
+    """Since when it has been that one: what moves pod by pod is written after 10 s without movement
+    (I7)."""
     accepted_ownership: Mapping[Ref, tuple[str, str]] = field(default_factory=dict)
     """(intent, ownership digest) that the apiserver answered to our own last apply, where it
     differs from what we computed (an admission webhook added fields): not drift."""

@@ -12,7 +12,7 @@ from typing import Any
 from agentsystem_operator.api.reasons import ConditionType, Reason
 from agentsystem_operator.decide.pins import HeldBack
 from agentsystem_operator.decide.rollout import Stage
-from agentsystem_operator.model import names
+from agentsystem_operator.model import hashing, names
 from agentsystem_operator.model.observed import Remembered
 from agentsystem_operator.status import conditions
 from agentsystem_operator.status.conditions import Verdict
@@ -67,10 +67,10 @@ def compose(
 
 def weigh(wanted: Status, previous: Status, *, report: Report, past: Remembered) -> Writing:
     """Return whether `wanted` is written now, later or not at all."""
-    counts = tuple((row.name, row.live.ready if row.live else 0) for row in report.rows)
-    moved = past.counts_since is None or counts != past.counts
-    since = report.now if moved or past.counts_since is None else past.counts_since
-    remembered = replace(past, counts=counts, counts_since=since)
+    composed = hashing.of(wanted)
+    same = composed == past.composed
+    since = past.composed_since if same and past.composed_since else report.now
+    remembered = replace(past, composed=composed, composed_since=since)
     if wanted == previous:
         return Writing(None, None, remembered)
     if _essence(wanted) != _essence(previous) or report.now - since >= COUNTS_SETTLE:

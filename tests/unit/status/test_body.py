@@ -11,6 +11,7 @@ from agentsystem_operator.api.status import AgentSystemStatus
 from agentsystem_operator.decide.pins import HeldBack
 from agentsystem_operator.decide.references import Fault
 from agentsystem_operator.decide.rollout import Stage
+from agentsystem_operator.model import hashing
 from agentsystem_operator.model.observed import Remembered
 from agentsystem_operator.status import body, conditions
 from agentsystem_operator.status.report import Report
@@ -155,13 +156,31 @@ def test_counts_that_go_on_moving_wait_on() -> None:
     lost = report(row(live=pods(3, 2), desired=3))
     first = body.weigh(composed(lost, before), before, report=lost, past=PAST)
 
-    more = later(report(row(live=pods(5, 4), desired=5)), seconds=11)
-    moved = body.weigh(
-        {**composed(lost, before), "readyAgents": 0}, before, report=more, past=first.remembered
-    )
+    more = later(report(row(live=pods(3, 1), desired=3)), seconds=11)
+    moved = body.weigh(composed(more, before), before, report=more, past=first.remembered)
 
-    assert moved.status is None
+    assert (first.status, moved.status) == (None, None)
     assert moved.look_again == NOW + timedelta(seconds=21)
+
+
+def test_agents_without_pods_that_finish_one_after_another_are_not_a_status_each() -> None:
+    """What is said of each agent moves too, and counts of 0 never do."""
+    names = [f"n{number}" for number in range(20)]
+
+    def after(done: int) -> Report:
+        rows = [
+            row(name, live=pods(0), desired=0, stage=Stage.DONE if at < done else Stage.ROLLING)
+            for at, name in enumerate(names)
+        ]
+        return later(report(*rows, active="old"), seconds=done)
+
+    before = composed(after(0))
+    past, written = PAST, []
+    for done in range(1, 20):
+        given = after(done)
+        writing = body.weigh(composed(given, before), before, report=given, past=past)
+        past, written = writing.remembered, [*written, writing.status]
+    assert written == [None] * 19
 
 
 def test_counts_that_came_back_cost_nothing() -> None:
@@ -179,9 +198,10 @@ def test_the_memory_of_refusals_survives() -> None:
     past = Remembered(refused={}, accepted_ownership={})
     given = report()
 
-    kept = body.weigh(composed(given), {}, report=given, past=past).remembered
+    status = composed(given)
+    kept = body.weigh(status, {}, report=given, past=past).remembered
 
-    assert kept == replace(past, counts=(("front", 1),), counts_since=NOW)
+    assert kept == replace(past, composed=hashing.of(status), composed_since=NOW)
 
 
 @pytest.mark.parametrize("previous", [{}, {"revision": None}, {"revision": {"active": 3}}])
