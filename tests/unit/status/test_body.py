@@ -153,10 +153,10 @@ def test_counts_are_written_once_after_they_stood_still() -> None:
 
 def test_counts_that_go_on_moving_wait_on() -> None:
     before = composed(report(row(live=pods(3), desired=3)))
-    lost = report(row(live=pods(3, 2), desired=3))
+    lost = report(row(live=pods(3, ready=2), desired=3))
     first = body.weigh(composed(lost, before), before, report=lost, past=PAST)
 
-    more = later(report(row(live=pods(3, 1), desired=3)), seconds=11)
+    more = later(report(row(live=pods(3, ready=1), desired=3)), seconds=11)
     moved = body.weigh(composed(more, before), before, report=more, past=first.remembered)
 
     assert (first.status, moved.status) == (None, None)
@@ -175,11 +175,12 @@ def test_agents_without_pods_that_finish_one_after_another_are_not_a_status_each
         return later(report(*rows, active="old"), seconds=done)
 
     before = composed(after(0))
-    past, written = PAST, []
+    past, written = PAST, list[Any]()
     for done in range(1, 20):
         given = after(done)
         writing = body.weigh(composed(given, before), before, report=given, past=past)
-        past, written = writing.remembered, [*written, writing.status]
+        past = writing.remembered
+        written.append(writing.status)
     assert written == [None] * 19
 
 
