@@ -48,15 +48,11 @@ def test_a_field_is_never_a_whole_body() -> None:
     assert (len(str(found["message"])), len(str(found["error"]))) == (logs.VALUE_MAX,) * 2
 
 
-class WatchingError(Exception):
-    """Stands for kopf's error of that name."""
-
-
 def test_a_broken_watch_is_told_in_one_word_and_a_bug_with_its_traceback() -> None:
     told = []
-    for error in (WatchingError("500"), KeyError("x")):
-        record = logging.makeLogRecord({"msg": "watcher has failed"})
-        record.exc_info = (type(error), error, None)
+    for logger in ("kopf._core.reactor.orchestration", "kopf.objects"):
+        record = logging.makeLogRecord({"name": logger, "msg": "watcher has failed"})
+        record.exc_info = (KeyError, KeyError("x"), None)
         told.append(json.loads(logs.JsonFormatter().format(record)))
-    assert (told[0]["error"], "traceback" in told[0]) == ("WatchingError", False)
+    assert (told[0]["error"], "traceback" in told[0]) == ("KeyError", False)
     assert "KeyError" in told[1]["traceback"]
