@@ -22,6 +22,7 @@ from tests.chaos.rig import Case, Operator
 from tests.chaos.stories import Story
 from tests.chaos.trial import References, Trial
 from tests.conftest import ROOT
+from tests.kube import Object
 
 LETTER = "e"
 PATTERN = "apiserver away for 3 min, etcd restarted"
@@ -46,7 +47,7 @@ class Outage:
     """How many runs have to be ready before it happens."""
     _arrived: int = 0
     _all: asyncio.Event = field(default_factory=asyncio.Event)
-    _gone: asyncio.Task[float] | None = None
+    _gone: asyncio.Task[Return] | None = None
 
     async def meet(self) -> None:
         """Return when all cases of the group have come, or no more are to be expected."""
@@ -59,13 +60,13 @@ class Outage:
         except TimeoutError:
             self._all.set()
 
-    async def happen(self, case: Case) -> float:
-        """Let it happen once; returns when the cluster was back, on the monotonic clock."""
+    async def happen(self, case: Case) -> Return:
+        """Let it happen once; returns when the cluster was back."""
         if self._gone is None:
             self._gone = asyncio.create_task(self._happen(case))
         return await asyncio.shield(self._gone)
 
-    async def _happen(self, case: Case) -> float:
+    async def _happen(self, case: Case) -> Return:
         await asyncio.sleep(SPREAD_S)
         command = [sys.executable, "-m", "devcluster", "restart", self.program]
         more = ["--name", self.cluster, "--down-for", str(self.down_for_s)]
@@ -76,7 +77,22 @@ class Outage:
         if code:
             raise Refused(f"devcluster restart {self.program}: exit code {code}")
         await eventually("the apiserver is back", lambda: _answers(case), within_s=BACK_S)
-        return time.monotonic()
+        answers = time.monotonic()
+        probe = await case.admin.apply(_probe(f"chaos-{case.ns}"))
+        await eventually("controllers act", lambda: _is_taken_up(case, probe), within_s=BACK_S)
+        await case.admin.delete("Deployment", probe["metadata"]["name"], "default")
+        return Return(answers, time.monotonic())
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """When the cluster was back, on the monotonic clock."""
+
+    answers: float
+    """The apiserver answers."""
+    acts: float
+    """The cluster's own controllers, which wait up to half a minute before they try again, act:
+    no rollout ends before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +114,29 @@ async def _answers(case: Case) -> bool:
         return await case.admin.call("GET", "/api/v1/namespaces/default") is not None
     except (aiohttp.ClientError, OSError, TimeoutError, Refused):
         return False
+
+
+def _probe(name: str) -> Object:
+    """A Deployment without pods, to see whether its controllers are there."""
+    labels = {"probe": name}
+    pod = {"containers": [{"name": "none", "image": "localhost/none"}]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "default", "labels": labels},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+
+
+async def _is_taken_up(case: Case, probe: Object) -> bool:
+    """Say whether both controllers of a rollout have noted a new Deployment."""
+    name = probe["metadata"]["name"]
+    found = await case.admin.list("ReplicaSet", "default", labels=f"probe={name}")
+    return any(each.get("status", {}).get("observedGeneration") for each in found)
 
 
 async def trials(references: References, beginnings: Sequence[str]) -> list[Trial]:
@@ -129,13 +168,13 @@ def trial(story: Story, outage: Outage, *, restarts: bool) -> Trial:
             await asyncio.sleep(SPREAD_S + outage.down_for_s / 2)
             await operator.process.kill()
         back = await happening
-        operator.disturbed = back
-        asked = sum(began < entry.began < back for entry in operator.proxy.record.entries)
+        operator.disturbed = back.acts
+        asked = sum(began < entry.began < back.answers for entry in operator.proxy.record.entries)
         wrong = []
         if operator.process.starts - starts != int(restarts):
             wrong.append(f"started {operator.process.starts - starts} times in the outage")
-        if asked > REQUESTS_PER_S * (back - began):
-            wrong.append(f"{asked} requests in an outage of {back - began:.0f} s")
+        if asked > REQUESTS_PER_S * (back.answers - began):
+            wrong.append(f"{asked} requests in an outage of {back.answers - began:.0f} s")
         return wrong
 
     name = f"{outage.program}/{story.name}{'-restarted' if restarts else ''}"
