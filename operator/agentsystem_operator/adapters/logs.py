@@ -13,8 +13,8 @@ import orjson
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _FRAMEWORK = frozenset({"settings", "k8s_skip", "k8s_ref"})
 """What kopf attaches to its records for itself; the reference is flattened below."""
-_WATCHERS = "kopf._core.reactor.orchestration"
-"""Who tells that a watch of kopf's ended by an error of the apiserver's: it is started anew, and
+_WATCHERS = frozenset({"kopf._core.reactor.orchestration", "kopf._core.reactor.running"})
+"""Who tell that a watch of kopf's ended by an error of the apiserver's: it is started anew, and
 where in kopf that came up helps nobody."""
 VALUE_MAX = 1000
 """Characters of one field: enough for a refusal, too little for a body."""
@@ -36,7 +36,7 @@ class JsonFormatter(logging.Formatter):
                 line[name] = _bounded(value)
         if record.exc_info and record.exc_info[0] is not None:
             kind = record.exc_info[0].__name__
-            if record.name == _WATCHERS:
+            if record.name in _WATCHERS:
                 line["error"] = kind
             else:
                 line["traceback"] = self.formatException(record.exc_info)
