@@ -130,7 +130,8 @@ class Population:
 
     async def _watch(self) -> AsyncIterator[Object]:
         query = {"watch": "1", "timeoutSeconds": "3600"}
-        async with self._http.get(SYSTEMS, params=query) as stream:
+        forever = aiohttp.ClientTimeout(total=None)
+        async with self._http.get(SYSTEMS, params=query, timeout=forever) as stream:
             while line := await stream.content.readline():
                 yield json.loads(line)
 

@@ -48,7 +48,7 @@ def bookmark(version: int) -> bytes:
 
 def expired() -> bytes:
     """The line by which a watch says that its version is too old."""
-    return event("ERROR", {"kind": "Status", "code": 410, "metadata": {}})
+    return event("ERROR", {"kind": "Status", "status": "Failure", "code": 410, "metadata": {}})
 
 
 class Silence:

@@ -138,7 +138,8 @@ class Reflector(Generic[S, T]):
         self._relisted_at = self._monotonic()
 
     async def _back_off(self, exc: Exception) -> None:
-        if isinstance(exc, ports.Gone):
+        if isinstance(exc, ports.Gone) or (isinstance(exc, msgspec.DecodeError) and self._failures):
+            # What cannot be read twice in a row may be anything: only a list tells what is there.
             self._version = ""
         most = BACKOFF_MAX_S
         if isinstance(exc, ports.Refused):
@@ -225,7 +226,12 @@ class Reflector(Generic[S, T]):
             raise ports.ClusterUnreachable("the watch ended at once")
 
     def _take(self, line: bytes) -> None:
-        event = self._decode_event(line)
+        try:
+            event = self._decode_event(line)
+        except msgspec.ValidationError:
+            # The Status in an ERROR has a text where a Deployment has its status.
+            self._raise_for_status(line)
+            raise
         live: S = event.object
         if event.type == "ERROR":
             self._raise_for(live)
@@ -242,6 +248,11 @@ class Reflector(Generic[S, T]):
             raise Relist("the watch went back in time")
         self._version = self._seen_version = version
 
+    def _raise_for_status(self, line: bytes) -> None:
+        event: _Event[projections.Plain] = _decode_plain(line)
+        if event.type == "ERROR":
+            self._raise_for(event.object)
+
     def _raise_for(self, status: projections.Plain) -> None:
         if status.code == GONE:
             raise Relist("the watch expired")
@@ -254,3 +265,6 @@ class Reflector(Generic[S, T]):
 
 def _decoder(shape: Any) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(shape).decode
+
+
+_decode_plain = _decoder(_Event[projections.Plain])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Set
+from dataclasses import replace
+
+import pytest
 
 from agentsystem_operator.adapters import projections
 from agentsystem_operator.adapters.reflector import Reflector, Source
@@ -50,11 +53,13 @@ class Diary:
         self.entries.append(f"listed {names}@{version}{' back' if went_back else ''}")
 
 
-async def reflect(server: ApiServer) -> tuple[list[str], float]:
+async def reflect(
+    server: ApiServer, shape: type[projections.Plain] = projections.Plain
+) -> tuple[list[str], float]:
     """Run a script to its end; returns what the sink was told and the time it took."""
     diary = Diary()
     async with serve(server.answer) as api:
-        reflector = Reflector(api, SOURCE, diary)
+        reflector = Reflector(api, replace(SOURCE, shape=shape), diary)
         began = asyncio.get_running_loop().time()
         task = asyncio.create_task(reflector.run())
         await server.done.wait()
@@ -235,3 +240,23 @@ async def test_what_may_not_be_listed_is_told_and_asked_for_ever_less_often() ->
         assert (reflector.synced.is_set(), reflector.refusal) == (True, "")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("kind", Kind)
+@virtual
+async def test_an_expired_watch_is_listed_anew_whatever_its_kind(kind: Kind) -> None:
+    """The error is a Status, whose own field `status` is a text; a Deployment's is an object."""
+    server = ApiServer()
+    server.lists = [page(version=5), page(config_map("a", 8), version=9)]
+    server.watches = [[expired()]]
+    entries, _ = await reflect(server, projections.SHAPES[kind])
+    assert entries == ["listed @5", "saw a@8", "listed a@9"]
+
+
+@virtual
+async def test_a_line_that_cannot_be_read_twice_is_answered_by_a_list() -> None:
+    server = ApiServer()
+    server.lists = [page(version=5), page(config_map("a", 8), version=9)]
+    server.watches = [[b'{"type": "MODIFIED", "object": 3}\n']] * 2
+    entries, _ = await reflect(server)
+    assert entries == ["listed @5", "saw a@8", "listed a@9"]
