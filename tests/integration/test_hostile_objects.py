@@ -211,9 +211,7 @@ def test_what_is_given_to_a_system_by_owner_reference_is_the_systems(kube: Kube,
 
 
 @pytest.mark.parametrize("data", [None, {}, {"agents": 1}, {"agents": {"front": {"pin": []}}}])
-def test_a_forged_record_of_a_revision_is_not_believed(
-    kube: Kube, ns: str, data: object
-) -> None:
+def test_a_forged_record_of_a_revision_is_not_believed(kube: Kube, ns: str, data: object) -> None:
     """It may carry anything, and the highest number that there is."""
     record = made(kube, ns)["ControllerRevision"]
     forged = stripped(record, labels=record["metadata"]["labels"])
