@@ -19,6 +19,8 @@ from tests.kube import Kube, eventually, is_true
 
 OURS = "agentsystem.dev/"
 SQLITE = {"sessions": {"store": "SQLite"}}
+GONE_S = 60
+"""The garbage collector learns of a new kind twice a minute, and this may be the first use of ours."""
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def test_what_stands_under_a_name_of_ours_is_named_and_left_alone(
     """A forged label or annotation makes nothing ours, and nothing is made beside it."""
     child = made(kube, ns)[kind]
     kube.delete("AgentSystem", "one", ns)
-    eventually("children are gone", lambda: gone(kube, ns), within_s=30)
+    eventually("children are gone", lambda: gone(kube, ns), within_s=GONE_S)
     for claim in kube.list("PersistentVolumeClaim", ns):
         kube.patch("PersistentVolumeClaim", claim["metadata"]["name"], ns, NO_FINALIZERS)
         kube.delete("PersistentVolumeClaim", claim["metadata"]["name"], ns)
@@ -244,5 +246,5 @@ def test_the_same_name_in_two_namespaces_is_two_systems(kube: Kube, ns: str) -> 
         before = snapshot(kube, theirs)
         made(kube, ns)
         kube.delete("AgentSystem", "one", ns)
-        eventually("children are gone", lambda: gone(kube, ns), within_s=30)
+        eventually("children are gone", lambda: gone(kube, ns), within_s=GONE_S)
         assert snapshot(kube, theirs) == before
