@@ -20,7 +20,7 @@ from tests.kube import Kube, eventually, is_true
 OURS = "agentsystem.dev/"
 SQLITE = {"sessions": {"store": "SQLite"}}
 GONE_S = 60
-"""The garbage collector learns of a new kind twice a minute, and this may be the first use of ours."""
+"""The garbage collector learns of a new kind twice a minute; this may be the first use of ours."""
 
 
 @pytest.fixture
