@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from pathlib import Path
 
 from bench import faults, operator, report, runtime
 
 BENCHES = {"faults": faults, "operator": operator, "runtime": runtime}
+
+
+ENDED = 128 + signal.SIGTERM
 
 
 def main() -> None:
@@ -19,6 +24,8 @@ def main() -> None:
         sub.add_argument("--json", type=Path, help="also write the figures here")
         module.add_arguments(sub)
     asked = parser.parse_args()
+    # As Ctrl-C: whatever a benchmark raised is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED))
     for name in [asked.name] if asked.name else BENCHES:
         options = asked if asked.name else parser.parse_args([name])
         tables: list[report.Table | report.Grid] = []
