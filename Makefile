@@ -22,7 +22,7 @@ PARTS ?=
 ARGS ?=
 
 LOCK := requirements/dev.txt
-STAMP := .venv/lock-$(firstword $(shell sha256sum $(LOCK)))
+STAMP := .venv/ready-$(firstword $(shell sha256sum $(LOCK)))
 PY := .venv/bin/python
 # Any kubectl will do to build manifests; without one, that of the dev cluster.
 KUBECTL ?= $(or $(shell command -v kubectl),$(PY) -m devcluster kubectl --name $(or $(AGENTSYSTEM_TEST_CLUSTER),demo) --)
@@ -43,7 +43,9 @@ $(STAMP): $(LOCK)
 	@echo "Installing the locked tools into .venv (20 s to a minute) ..."
 	@test -x $(PY) || $(PYTHON) -m venv .venv
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $(LOCK)
-	@rm -f .venv/lock-* && touch $@
+	@# `python -m bench` and the like find the operator's package without PYTHONPATH.
+	@echo "$(CURDIR)/operator" > "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/agentsystem.pth"
+	@rm -f .venv/lock-* .venv/ready-* && touch $@
 
 demo: $(STAMP) ## a cluster, the operator, two agents, a conversation (CONTEXT=..: on yours)
 	@$(PY) -m demo up --name $(or $(NAME),demo) --nodes $(NODES)

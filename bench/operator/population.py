@@ -115,18 +115,19 @@ class Population:
         passed: set[str] = set()
         try:
             async with asyncio.timeout(within_s):
-                async for event in self._watch():
-                    body = event["object"]
-                    name = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
-                    if event["type"] != "DELETED" and test(body):
-                        passed.add(name)
-                    else:
-                        passed.discard(name)
-                    if len(passed) >= systems:
-                        return time.monotonic()
+                while True:  # the apiserver ends a watch that falls behind
+                    passed.clear()
+                    async for event in self._watch():
+                        body = event["object"]
+                        name = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
+                        if event["type"] != "DELETED" and test(body):
+                            passed.add(name)
+                        else:
+                            passed.discard(name)
+                        if len(passed) >= systems:
+                            return time.monotonic()
         except TimeoutError:
-            pass
-        raise NotSettled(f"{len(passed)} of {systems} systems in {within_s:g} s")
+            raise NotSettled(f"{len(passed)} of {systems} systems in {within_s:g} s") from None
 
     async def _watch(self) -> AsyncIterator[Object]:
         query = {"watch": "1", "timeoutSeconds": "3600"}

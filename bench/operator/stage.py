@@ -46,19 +46,19 @@ def cluster(name: str, *options: str) -> Iterator[Kube]:
 
 
 @contextmanager
-def scaled(options: argparse.Namespace) -> Iterator[Stage]:
+def scaled(options: argparse.Namespace, *, controller_qps: int = 0) -> Iterator[Stage]:
     """Raise a cluster without kubelets whose pods run on fake nodes, sized by the options."""
     given = ["--nodes", "0", "--fake-nodes", str(options.fake_nodes)]
-    given += ["--controller-qps", str(options.controller_qps)]
+    given += ["--controller-qps", str(controller_qps or options.controller_qps)]
     with cluster(options.cluster, *given) as kube, tempfile.TemporaryDirectory() as folder:
         yield Stage(kube, options.cluster, Path(folder))
 
 
-def described(options: argparse.Namespace) -> str:
+def described(options: argparse.Namespace, *, controller_qps: int = 0) -> str:
     """Return the load's part that is the same for all sections on fake nodes."""
     return (
         f"one agent, Memory, Scripted; {options.fake_nodes} fake nodes,"
-        f" controllers at {options.controller_qps} requests/s"
+        f" controllers at {controller_qps or options.controller_qps} requests/s"
     )
 
 

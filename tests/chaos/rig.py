@@ -57,6 +57,8 @@ SYSTEM = "sys"
 RIGHTS = "agentsystem-chaos"
 CRD = ROOT / "crds" / "agentsystems.agentsystem.dev.yaml"
 TOKEN_S = 4 * 3600
+COLLECTOR_S = 120.0
+"""How long the garbage collector may take to learn of a new kind."""
 
 
 class Operator:
@@ -290,6 +292,7 @@ async def running(
         await admin.apply(yaml.safe_load(CRD.read_text()))
         path = "/apis/agentsystem.dev/v1alpha1/agentsystems"
         await eventually("the kind is served", lambda: admin.call("GET", path), within_s=30)
+        await _collected(admin)
         for name, file in ((RIGHTS, "operator.yaml"), (f"{RIGHTS}-leader", "account/leader.yaml")):
             await admin.apply(_cluster_role(name, ROOT / "config" / "rbac" / file))
         nodes = await admin.call("GET", "/api/v1/nodes?limit=1")
@@ -306,6 +309,28 @@ async def running(
             await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         await admin.close()
+
+
+async def _collected(admin: Admin) -> None:
+    """Wait until the garbage collector knows the kind: it looks for new ones twice a minute."""
+    name = f"probe-{secrets.token_hex(3)}"
+    owner = await admin.apply(builders.system(name, "default"))
+    body = builders.config_map(name, "default")
+    body["metadata"]["ownerReferences"] = [
+        {
+            "apiVersion": owner["apiVersion"],
+            "kind": owner["kind"],
+            "name": name,
+            "uid": owner["metadata"]["uid"],
+        }
+    ]
+    await admin.apply(body)
+    await admin.delete("AgentSystem", name, "default")
+
+    async def is_gone() -> bool:
+        return await admin.get("ConfigMap", name, "default") is None
+
+    await eventually("the garbage collector knows the kind", is_gone, within_s=COLLECTOR_S)
 
 
 def conditions(system: Object) -> dict[str, str]:

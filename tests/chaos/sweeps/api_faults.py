@@ -87,23 +87,22 @@ async def trials(references: References, beginnings: Sequence[str]) -> list[Tria
 
 def trial(story: Story, edits: tuple[Spec, ...], *, faulty_s: float = FAULTY_S) -> Trial:
     """Return the case that edits a system under faults and ends with a story's change."""
-    ends = 0.0
+    ends: dict[str, float] = {}
 
     async def disturb(case: Case, operator: Operator) -> None:
-        nonlocal ends
-        ends = time.monotonic() + faulty_s
+        ends[case.ns] = time.monotonic() + faulty_s
         operator.proxy.script = often
         operator.proxy.streams.script = often_bent
         for edit in itertools.cycle(edits):
-            if time.monotonic() > ends - 2 * EDIT_EVERY_S:
+            if time.monotonic() > ends[case.ns] - 2 * EDIT_EVERY_S:
                 break
             await case.apply(edit(case.ns))
             await asyncio.sleep(EDIT_EVERY_S)
         # The story's own change is of the system; its text has to be the one it is judged with.
         await case.apply(stories.texts(case.ns))
 
-    async def after(_: Case, operator: Operator) -> list[str]:
-        await asyncio.sleep(max(ends - time.monotonic(), 0.0))
+    async def after(case: Case, operator: Operator) -> list[str]:
+        await asyncio.sleep(max(ends[case.ns] - time.monotonic(), 0.0))
         operator.proxy.script = calm
         operator.proxy.streams.script = calm
         operator.disturb()

@@ -38,15 +38,30 @@ RETRY_S = 30.0 + 5.0
 def trials() -> list[Trial]:
     """Return three cases per kind."""
     return [
-        Disowned(kind, heals=heals).trial()
+        trial(kind, heals=heals)
         for kind in CHILDREN
         for heals in ("put-back", "deleted", "hidden-and-deleted")
     ]
 
 
+def trial(kind: str, *, heals: str) -> Trial:
+    """Return the case of one kind and one way out."""
+    runs: dict[str, Disowned] = {}
+
+    async def disturb(case: Case, operator: Operator) -> None:
+        runs[case.ns] = Disowned(kind, heals)
+        await runs[case.ns].disown(case, operator)
+
+    async def after(case: Case, operator: Operator) -> list[str]:
+        return await runs[case.ns].hold_and_heal(case, operator)
+
+    name = f"owner-removed/{kind}/{heals}"
+    return Trial(name, stories.IMAGE, disturb, after=after, judge=as_if_never_disowned)
+
+
 @dataclass(slots=True)
 class Disowned:
-    """A child loses its owner, the spec is edited, and a person decides."""
+    """One run: a child loses its owner, the spec is edited, and a person decides."""
 
     kind: str
     heals: str
@@ -54,18 +69,8 @@ class Disowned:
     owners: list[Object] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
-    def trial(self) -> Trial:
-        """Return the case."""
-        story = stories.IMAGE
-        return Trial(
-            f"owner-removed/{self.kind}/{self.heals}",
-            story,
-            self._disown,
-            after=self._hold_and_heal,
-            judge=as_if_never_disowned,
-        )
-
-    async def _disown(self, case: Case, operator: Operator) -> None:
+    async def disown(self, case: Case, operator: Operator) -> None:
+        """Remove the owner reference, and wait until the system says so."""
         live = await self._find(case)
         self.name, self.owners = live["metadata"]["name"], live["metadata"]["ownerReferences"]
         change: Object = {"ownerReferences": None}
@@ -75,7 +80,8 @@ class Disowned:
         operator.disturb()
         await eventually("NameTaken is said", lambda: self._is_told(case), within_s=SAID_S)
 
-    async def _hold_and_heal(self, case: Case, operator: Operator) -> list[str]:
+    async def hold_and_heal(self, case: Case, operator: Operator) -> list[str]:
+        """See that nothing is written, heal it as a person would, and see that it goes on."""
         await eventually("the edit is seen", lambda: self._is_told(case), within_s=SAID_S)
         mark = operator.disturbed
         await asyncio.sleep(HELD_S)

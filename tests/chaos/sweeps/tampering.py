@@ -1,12 +1,15 @@
 """Sweep (h): somebody else changes, empties or deletes the children of a settled system.
 
 Field by field, as the apiserver records what is ours: one write brings each back within seconds,
-and an Event names the object. An object whose owner reference was removed is not ours any more:
-nothing is written until a person puts it back or deletes the object (`owner_removed`).
+and an Event names the object. Seed 1 takes every field in order, later ones some in any order. An
+object whose owner reference was removed is not ours any more: nothing is written until a person
+puts it back or deletes the object (`owner_removed`).
 """
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +28,8 @@ PATTERN = "children tampered with"
 RESTORED_S = 10.0
 SHARE = 0.6
 """Of an object's fields so many can be changed at least: the apiserver refuses the rest itself."""
+FIELDS = 6
+"""So many fields of an object are tampered with by later seeds."""
 SOMEBODY = "kubectl-edit"
 
 Target = tuple[str, str]
@@ -40,6 +45,9 @@ CHILDREN: tuple[Target, ...] = (
     ("ControllerRevision", "sys--"),
 )
 """One of every kind that is kept as it is intended, and the system's own Service."""
+CLAIM: Target = ("PersistentVolumeClaim", "sys--research")
+THEIRS = {"example.com/cost-centre": "4711"}
+LEFT_ALONE_S = 5.0
 
 
 async def trials(references: References, beginnings: Sequence[str]) -> list[Trial]:
@@ -47,10 +55,13 @@ async def trials(references: References, beginnings: Sequence[str]) -> list[Tria
     del references, beginnings
     on_disk = stories.STANDING_ON_DISK
     return [
-        *(Tampering(target, how).trial() for target in CHILDREN for how in HOWS),
-        *(Tampering(CHILDREN[0], how, on_disk).trial() for how in HOWS),
+        *(tampering(target, how) for target in CHILDREN for how in HOWS),
+        *(tampering(CHILDREN[0], how, on_disk) for how in HOWS),
         *(deleted(target) for target in CHILDREN),
-        deleted(("PersistentVolumeClaim", "sys--research"), stories.STANDING_ON_DISK),
+        deleted(CLAIM, on_disk),
+        scaled(CHILDREN[0]),
+        *(added(target) for target in CHILDREN),
+        added(CLAIM, on_disk),
         *owner_removed.trials(),
     ]
 
@@ -70,33 +81,41 @@ HOWS = (
 )
 
 
+def tampering(target: Target, how: How, story: Story = stories.STANDING) -> Trial:
+    """Return the case in which one object is tampered with in one way."""
+    runs: dict[str, Tampering] = {}
+
+    async def disturb(case: Case, operator: Operator) -> None:
+        runs[case.ns] = Tampering(target, how)
+        await runs[case.ns].tamper(case, operator)
+
+    async def after(case: Case, operator: Operator) -> list[str]:
+        return await runs[case.ns].judged(case, operator)
+
+    name = f"{story.name}/{target[0]}-{target[1].strip('-')}/{how.name}"
+    return Trial(name, story, disturb, after=after, judge=restored)
+
+
 @dataclass(slots=True)
 class Tampering:
-    """Tampers with every field of one object, one after the other."""
+    """One run that tampers with fields of one object, one after the other."""
 
     target: Target
     how: How
-    story: Story = stories.STANDING
     wrong: list[str] = field(default_factory=list)
+    meant: int = 0
     tampered: int = 0
     refused: list[str] = field(default_factory=list)
 
-    def trial(self) -> Trial:
-        """Return the case."""
-        kind, name = self.target
-        return Trial(
-            f"{self.story.name}/{kind}-{name.strip('-')}/{self.how.name}",
-            self.story,
-            self._tamper,
-            after=self._judged,
-            judge=restored,
-        )
-
-    async def _tamper(self, case: Case, operator: Operator) -> None:
-        live = await find(case, self.target)
-        for name, field_ in owned.fields(live).items():
-            if self.how.fits(field_):
-                await self._one(case, operator, name, wanted=owned.fields(live))
+    async def tamper(self, case: Case, operator: Operator) -> None:
+        """Tamper, and wait each time until it is restored."""
+        wanted = owned.fields(await find(case, self.target))
+        names = [name for name, field_ in wanted.items() if self.how.fits(field_)]
+        if case.seed > 1:
+            names = random.Random(case.seed).sample(names, min(FIELDS, len(names)))  # noqa: S311
+        self.meant = len(names)
+        for name in names:
+            await self._one(case, operator, name, wanted=wanted)
 
     async def _one(
         self, case: Case, operator: Operator, name: str, *, wanted: Mapping[str, Owned]
@@ -127,12 +146,13 @@ class Tampering:
         if writes != 1:
             self.wrong.append(f"{name} took {writes} writes")
 
-    async def _judged(self, case: Case, operator: Operator) -> list[str]:
+    async def judged(self, case: Case, operator: Operator) -> list[str]:
+        """Return what is wrong with how it was restored and told."""
         live = await find(case, self.target)
-        fields = len([f for f in owned.fields(live).values() if self.how.fits(f)])
-        if self.tampered < SHARE * fields:
+        if case.seed == 1 and self.tampered < SHARE * self.meant:
             self.wrong.append(
-                f"only {self.tampered} of {fields} fields tampered with; refused: {self.refused}"
+                f"only {self.tampered} of {self.meant} fields tampered with;"
+                f" refused: {self.refused}"
             )
         await case.settle()
         self.wrong += told(operator, live, self.tampered)
@@ -166,6 +186,65 @@ def deleted(target: Target, story: Story = stories.STANDING) -> Trial:
 
     name = f"{target[0]}-{target[1].strip('-')}"
     return Trial(f"deleted/{name}", story, disturb, after=after, judge=restored)
+
+
+def scaled(target: Target, replicas: int = 5) -> Trial:
+    """Return the case in which somebody sets a Deployment's replicas."""
+
+    async def disturb(case: Case, operator: Operator) -> None:
+        live = await find(case, target)
+        wanted = live["spec"]["replicas"]
+        await patched(case, live, [_replace("/spec/replicas", replicas)])
+        operator.disturb()
+
+        async def is_restored() -> bool:
+            return bool((await find(case, target))["spec"]["replicas"] == wanted)
+
+        await eventually("replicas restored", is_restored, within_s=RESTORED_S)
+
+    async def after(case: Case, operator: Operator) -> list[str]:
+        del operator
+        await case.settle()
+        return await unannounced(case, await find(case, target))
+
+    name = f"scaled/{target[0]}-{target[1].strip('-')}"
+    return Trial(name, stories.STANDING, disturb, after=after, judge=restored)
+
+
+def added(target: Target, story: Story = stories.STANDING) -> Trial:
+    """Return the case in which somebody adds a label and an annotation: theirs to keep."""
+
+    async def disturb(case: Case, operator: Operator) -> None:
+        await _labelled(case, target, THEIRS)
+        operator.disturb()
+
+    async def after(case: Case, operator: Operator) -> list[str]:
+        await asyncio.sleep(LEFT_ALONE_S)
+        live = await find(case, target)
+        wrong = [
+            f"{field} are not theirs any more"
+            for field in ("labels", "annotations")
+            if not THEIRS.items() <= live["metadata"].get(field, {}).items()
+        ]
+        wrong += [
+            f"written: {entry}" for entry in operator.proxy.record.writes(since=operator.disturbed)
+        ]
+        # The judge compares with a world without them.
+        await _labelled(case, target, dict.fromkeys(THEIRS))
+        return wrong
+
+    name = f"added/{target[0]}-{target[1].strip('-')}"
+    return Trial(name, story, disturb, after=after, judge=restored)
+
+
+async def _labelled(case: Case, target: Target, said: Mapping[str, str | None]) -> None:
+    live = await find(case, target)
+    change = {"metadata": {"labels": said, "annotations": said}}
+    await case.admin.patch(live["kind"], live["metadata"]["name"], case.ns, change)
+
+
+def _replace(path: str, value: object) -> Object:
+    return {"op": "replace", "path": path, "value": value}
 
 
 def restored(seen: Ending, reference: Reference) -> list[str]:

@@ -244,7 +244,12 @@ def test_another_signal_while_the_store_is_being_closed_changes_nothing(tmp_path
 
 def _has_open(running: Process, file: Path) -> bool:
     folder = Path(f"/proc/{running.process.pid}/fd")
-    return any(os.path.realpath(entry) == str(file) for entry in folder.iterdir())
+    # Not realpath: it asks twice, and an entry may close between.
+    for entry in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if os.readlink(entry) == str(file):
+                return True
+    return False
 
 
 def _wait_until(true: Callable[[], bool]) -> None:
