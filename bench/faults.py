@@ -9,19 +9,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
+from bench import cluster
+from bench.cluster import ROOT
 from bench.report import Grid
 from tests.chaos import runner, table
 from tests.chaos.trial import Verdict
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN = "<!-- table: begin, written by `python -m bench faults --docs` -->"
 END = "<!-- table: end -->"
@@ -47,7 +45,8 @@ def run(options: argparse.Namespace) -> Iterator[Grid]:
     """Run the sweeps and yield their table; exits with 1 when a case failed."""
     verdicts: list[Verdict] = []
     began = time.monotonic()
-    with _cluster(options.cluster) as kubeconfig:
+    qps = ("--controller-qps", str(CONTROLLER_QPS))
+    with cluster.raised(options.cluster, "--nodes", "0", *qps) as kubeconfig:
         verdicts = asyncio.run(_verdicts(kubeconfig, options))
     found = grid(verdicts, minutes=(time.monotonic() - began) / 60)
     if options.docs:
@@ -89,22 +88,3 @@ async def _verdicts(kubeconfig: Path, options: argparse.Namespace) -> list[Verdi
     return await runner.run(
         kubeconfig, folder, wanted, told=lambda v: print(table.told(v), flush=True)
     )
-
-
-@contextmanager
-def _cluster(name: str) -> Iterator[Path]:
-    """Raise a cluster and yield its administrator's kubeconfig; always end it."""
-    try:
-        _devcluster("up", name, "--nodes", "0", "--controller-qps", str(CONTROLLER_QPS))
-        yield Path(_devcluster("kubeconfig", name))
-    finally:
-        _devcluster("down", name)
-
-
-def _devcluster(verb: str, name: str, *more: str) -> str:
-    command = [sys.executable, "-m", "devcluster", verb, "--name", name, *more]
-    # Its own session: a second Ctrl-C must not leave half a cluster.
-    done = subprocess.run(
-        command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    return done.stdout.strip()

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,12 +27,14 @@ class Kept:
         logs: Path,
         *,
         say: Callable[[str], None],
+        environment: Mapping[str, str] | None = None,
         descriptors: tuple[int, ...] = (),
     ) -> None:
         self.name = name
         self._command = command
         self._log = logs / f"{name}.log"
         self._say = say
+        self._more = environment or {}
         self._descriptors = descriptors
         self._lock = threading.Lock()
         self._wanted = False
@@ -68,7 +70,7 @@ class Kept:
                 stdout=output,
                 stderr=output,
                 cwd="/",
-                env=environment(),
+                env={**environment(), **self._more},
                 pass_fds=self._descriptors,
             )
         threading.Thread(target=self._watch, args=(self._process,), daemon=True).start()

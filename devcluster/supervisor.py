@@ -89,7 +89,8 @@ class Supervisor:
         write_files(self._cluster, self._nodes, way_out=self._way_out())
         self._say("starting etcd and the apiserver")
         self._keep(control_plane.etcd())
-        self._keep(control_plane.apiserver(fake_nodes=bool(self._fakes)))
+        for_load = bool(self._fakes or self._chosen.controller_qps)
+        self._keep(control_plane.apiserver(fake_nodes=bool(self._fakes), for_load=for_load))
         self._keep(control_plane.relay(launch.LISTEN_DESCRIPTOR), (launch.LISTEN_DESCRIPTOR,))
         with ThreadPoolExecutor(max_workers=max(1, len(self._nodes))) as pool:
             # nodes boot while the apiserver does; kubelets try again until it answers
@@ -157,6 +158,7 @@ class Supervisor:
             program.command,
             layout.INSIDE_STATE / "logs",
             say=self._say,
+            environment=dict(program.environment),
             descriptors=descriptors,
         )
         self._kept[program.name] = kept

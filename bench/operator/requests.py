@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 
 from bench import report
+from bench.cluster import ROOT
 from bench.operator import bare, stage
 from bench.report import Table
 from tests import audit, builders
@@ -74,6 +75,6 @@ def rss_mb(kube: Kube, pod: Object) -> float:
 
 def install(kube: Kube, cluster_name: str) -> None:
     """Load the images and install the operator as a user does."""
-    subprocess.run(["make", "images", f"NAME={cluster_name}"], cwd=stage.ROOT, check=True)
-    kube.kubectl("apply", "--server-side", "-k", str(stage.ROOT / "config" / "default"))
+    subprocess.run(["make", "images", f"NAME={cluster_name}"], cwd=ROOT, check=True)
+    kube.kubectl("apply", "--server-side", "-k", str(ROOT / "config" / "default"))
     kube.kubectl("rollout", "status", "-n", OPERATOR_NS, f"deployment/{OPERATOR}", "--timeout=180s")

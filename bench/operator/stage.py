@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.cluster import DEVCLUSTER, raised
 from tests.integration import crd, operator_process
 from tests.integration.operator_process import Process
 from tests.kube import Kube, eventually
 
-ROOT = Path(__file__).resolve().parents[2]
 USER = operator_process.USER
 TICKS = os.sysconf("SC_CLK_TCK")
 LEAD_WITHIN_S = 60
@@ -30,19 +28,8 @@ PASSES = "agentsystem_reconcile_seconds_count"
 @contextmanager
 def cluster(name: str, *options: str) -> Iterator[Kube]:
     """Raise a dev cluster of that name, with options of `devcluster up`, and end it afterwards."""
-    devcluster = [sys.executable, "-m", "devcluster"]
-    try:
-        subprocess.run([*devcluster, "up", "--name", name, *options], cwd=ROOT, check=True)
-        path = subprocess.run(
-            [*devcluster, "kubeconfig", "--name", name],
-            cwd=ROOT,
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        ).stdout.strip()
-        yield Kube(path, kubectl=[*devcluster, "kubectl", "--name", name, "--"])
-    finally:
-        subprocess.run([*devcluster, "down", "--name", name], cwd=ROOT, check=False)
+    with raised(name, *options) as path:
+        yield Kube(str(path), kubectl=[*DEVCLUSTER, "kubectl", "--name", name, "--"])
 
 
 @contextmanager

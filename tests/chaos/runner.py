@@ -101,7 +101,7 @@ class _Crew:
                 group.create_task(self._one(sweep, case, seed, slots))
                 for sweep in sweeps
                 for case in await _cases(sweep, self.references, self.wanted)
-                for seed in self.wanted.seeds
+                for seed in (self.wanted.seeds if case.seeded else self.wanted.seeds[:1])
             ]
         return [task.result() for task in tasks]
 

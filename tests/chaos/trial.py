@@ -76,6 +76,8 @@ class Trial:
     """How long nothing may be written afterwards, beyond the 11 s that settling needs."""
     by_itself: bool = False
     """Whether its judge needs no reference."""
+    seeded: bool = True
+    """Whether another seed makes another case; else one is enough."""
 
 
 def alike(seen: Ending, reference: Reference) -> list[str]:

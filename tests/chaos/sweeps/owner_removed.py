@@ -56,7 +56,8 @@ def trial(kind: str, *, heals: str) -> Trial:
         return await runs[case.ns].hold_and_heal(case, operator)
 
     name = f"owner-removed/{kind}/{heals}"
-    return Trial(name, stories.IMAGE, disturb, after=after, judge=as_if_never_disowned)
+    judge = as_if_never_disowned
+    return Trial(name, stories.IMAGE, disturb, after=after, judge=judge, seeded=False)
 
 
 @dataclass(slots=True)

@@ -184,8 +184,8 @@ def deleted(target: Target, story: Story = stories.STANDING) -> Trial:
         wrong = [] if made == 2 else [f"made {made} times in all, not twice"]
         return wrong + await unannounced(case, live, "Missing")
 
-    name = f"{target[0]}-{target[1].strip('-')}"
-    return Trial(f"deleted/{name}", story, disturb, after=after, judge=restored)
+    name = f"deleted/{target[0]}-{target[1].strip('-')}"
+    return Trial(name, story, disturb, after=after, judge=restored, seeded=False)
 
 
 def scaled(target: Target, replicas: int = 5) -> Trial:
@@ -208,7 +208,7 @@ def scaled(target: Target, replicas: int = 5) -> Trial:
         return await unannounced(case, await find(case, target))
 
     name = f"scaled/{target[0]}-{target[1].strip('-')}"
-    return Trial(name, stories.STANDING, disturb, after=after, judge=restored)
+    return Trial(name, stories.STANDING, disturb, after=after, judge=restored, seeded=False)
 
 
 def added(target: Target, story: Story = stories.STANDING) -> Trial:
@@ -234,7 +234,7 @@ def added(target: Target, story: Story = stories.STANDING) -> Trial:
         return wrong
 
     name = f"added/{target[0]}-{target[1].strip('-')}"
-    return Trial(name, story, disturb, after=after, judge=restored)
+    return Trial(name, story, disturb, after=after, judge=restored, seeded=False)
 
 
 async def _labelled(case: Case, target: Target, said: Mapping[str, str | None]) -> None:

@@ -183,3 +183,8 @@ def test_a_private_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "kubeconfig"
     pki.write_private(path, "secret")
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("secret", 0o600)
+
+
+def test_only_an_apiserver_for_load_trades_memory_for_time() -> None:
+    assert control_plane.apiserver().environment == ()
+    assert dict(control_plane.apiserver(for_load=True).environment) == {"GOGC": "400"}
