@@ -37,8 +37,10 @@ from agent_runtime.memory.sqlite import open_store
 from agent_runtime.observability.metrics import Metrics
 from agent_runtime.providers import script
 from agent_runtime.providers.base import Provider
+from agent_runtime.providers.breaker import Breaker, Guarded
+from agent_runtime.providers.endpoint import Endpoint
 from agent_runtime.providers.keys import KeyFile
-from agent_runtime.providers.openai_compatible import Endpoint, OpenAICompatible
+from agent_runtime.providers.openai_compatible import OpenAICompatible
 from agent_runtime.providers.route import Route
 from agent_runtime.providers.scripted import ScriptedProvider
 from agent_runtime.providers.watched import Watched
@@ -111,7 +113,10 @@ def _assemble(
 
 
 class _Workshop:
-    """Makes providers from their entries; a scripted one is shared, since it counts requests."""
+    """Makes providers from their entries; a scripted one is shared, since it counts requests.
+
+    So is the breaker of a provider's model, by all routes that lead there.
+    """
 
     def __init__(self, config: Config, http: aiohttp.ClientSession, metrics: Metrics) -> None:
         self.metrics = metrics
@@ -119,6 +124,7 @@ class _Workshop:
         self._config = config
         self._http = http
         self._scripted: dict[str, ScriptedProvider] = {}
+        self._guarded: dict[tuple[str, str], Guarded] = {}
         self._entries = {entry.name: entry for entry in config.providers}
         for entry in config.providers:
             self._prepare(entry)
@@ -151,7 +157,14 @@ class _Workshop:
                     self.keys[entry.name] = KeyFile(entry.name, Path(key.file), origin=origin)
 
     def _provider(self, link: Link) -> Provider:
-        return Watched(link.provider, self._model(link), self.metrics)
+        """Return a model with all its wrappers, the outermost first: breaker, log and counters."""
+        model = link.model or ""
+        if (link.provider, model) not in self._guarded:
+            watched = Watched(link.provider, self._model(link), self.metrics)
+            gauge = self.metrics.breaker(link.provider, model)
+            breaker = Breaker(changed=gauge.set)
+            self._guarded[link.provider, model] = Guarded(link.provider, watched, breaker)
+        return self._guarded[link.provider, model]
 
     def _model(self, link: Link) -> Provider:
         if scripted := self._scripted.get(link.provider):

@@ -1,5 +1,6 @@
 """Errors as OpenAI's API words them: a status and {message, type, param, code}, always all four."""
 
+import math
 from typing import assert_never
 
 import orjson
@@ -110,23 +111,42 @@ _OF_PROVIDER = {
     ErrorClass.BAD_ANSWER: (502, "provider_bad_answer"),
     ErrorClass.BROKEN: (502, "provider_broke_off"),
 }
+# code, whether to try again: what may be over in a moment, or needs a person
+_UNAVAILABLE = {
+    ErrorClass.OVERLOADED: ("provider_overloaded", True),
+    ErrorClass.CIRCUIT_OPEN: ("provider_failing", True),
+    ErrorClass.QUOTA_EXHAUSTED: ("provider_quota_exhausted", False),
+    ErrorClass.KEY_MISSING: ("provider_key_missing", False),
+}
+_A_PERSON_MUST_ACT_S = 30.0
+# the code of a request that is at fault, where the provider's own word for it is not given
+_REQUEST_CODES = {
+    ErrorClass.REFUSED: "provider_refused",
+    ErrorClass.CONTEXT_TOO_LONG: "context_length_exceeded",
+    ErrorClass.CONTENT_POLICY: "content_filter",
+}
 
 
 def of_provider(exc: ProviderError) -> ApiError:
     """Return the client's view of a provider that did not answer."""
-    match exc.error_class:
-        case ErrorClass.KEY_MISSING:
-            # trying again at once cannot help: a person has to bring the key
-            return unavailable(exc.message, "provider_key_missing", retry_after="30", retry=False)
-        case ErrorClass.RATE_LIMITED:
-            headers = {"retry-after": exc.retry_after or "1"}
-            return ApiError(
-                429, exc.message, "rate_limit_error", code="rate_limit_exceeded", headers=headers
-            )
-        case ErrorClass.REFUSED:
-            return _refused(exc)
+    if exc.error_class in _REQUEST_CODES:
+        return _refused(exc)
+    if ErrorClass.RATE_LIMITED in (exc.error_class, exc.after):
+        headers = {"retry-after": _seconds(exc.retry_after_s)}
+        return ApiError(
+            429, exc.message, "rate_limit_error", code="rate_limit_exceeded", headers=headers
+        )
+    if exc.error_class in _UNAVAILABLE:
+        code, retry = _UNAVAILABLE[exc.error_class]
+        after = exc.retry_after_s if retry else _A_PERSON_MUST_ACT_S
+        return unavailable(exc.message, code, retry_after=_seconds(after), retry=retry)
     status, code = _OF_PROVIDER[exc.error_class]
     return ApiError(status, exc.message, SERVER, code=code)
+
+
+def _seconds(retry_after_s: float | None) -> str:
+    """Return whole seconds, at least one: what is asked again at once fails again."""
+    return str(max(1, math.ceil(retry_after_s or 1.0)))
 
 
 def _refused(exc: ProviderError) -> ApiError:
@@ -141,5 +161,5 @@ def _refused(exc: ProviderError) -> ApiError:
         text("message") or exc.message,
         text("type") or INVALID,
         param=text("param"),
-        code=text("code") or "provider_refused",
+        code=text("code") or _REQUEST_CODES[exc.error_class],
     )

@@ -48,6 +48,10 @@ class Metrics:
             "agent_provider_errors", "Failed provider calls by class.", ["provider", "class"],
             registry=reg,
         )  # fmt: skip
+        self._breakers = Gauge(
+            "agent_provider_breaker_state", "0: asked, 1: probed, 2: left alone, after failures.",
+            ["provider", "model"], registry=reg,
+        )  # fmt: skip
         self.key_missing = Gauge(
             "agent_provider_key_missing", "1 while the provider's key file is absent or empty.",
             ["provider"], registry=reg,
@@ -88,6 +92,10 @@ class Metrics:
             self._token_series[agent] = series
         series[0].inc(prompt)
         series[1].inc(completion)
+
+    def breaker(self, provider: str, model: str) -> Gauge:
+        """Return the gauge of one breaker, which is closed at first."""
+        return self._breakers.labels(provider, model)
 
     def provider_failed(self, provider: str, error_class: str) -> None:
         """Count one failed call of a provider."""

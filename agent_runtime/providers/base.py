@@ -39,17 +39,25 @@ class Chunk:
 
 
 class ErrorClass(StrEnum):
-    """Why a provider did not answer; the label of `agent_provider_errors_total`."""
+    """Why a provider did not answer; the label of `agent_provider_errors_total`.
+
+    `failures` has the table of what follows from each.
+    """
 
     CONNECT = "connect"  # no connection, or lost before anything was answered
     TIMEOUT = "timeout"  # nothing came within the provider's timeout
-    RATE_LIMITED = "rate_limited"  # HTTP 429
-    SERVER_ERROR = "server_error"  # HTTP 5xx
+    RATE_LIMITED = "rate_limited"  # too many requests or tokens at this moment
+    QUOTA_EXHAUSTED = "quota_exhausted"  # the account has no credit left
+    OVERLOADED = "overloaded"  # the provider says that it has too much to do
+    SERVER_ERROR = "server_error"  # any other fault of the provider's
     KEY_MISSING = "key_missing"  # the key's file is absent or empty
-    AUTH = "auth"  # HTTP 401 or 403: the key is there and refused
-    REFUSED = "refused"  # HTTP 400, 413, 422: the request itself is at fault
-    BAD_ANSWER = "bad_answer"  # any other status, or a body that is no chat completion
+    AUTH = "auth"  # the key is there and refused
+    REFUSED = "refused"  # the request itself is at fault
+    CONTEXT_TOO_LONG = "context_too_long"  # more tokens than the model takes
+    CONTENT_POLICY = "content_policy"  # the provider will not answer this
+    BAD_ANSWER = "bad_answer"  # any other status, or a body that is no answer
     BROKEN = "broken"  # the stream ended before the answer did
+    CIRCUIT_OPEN = "circuit_open"  # not asked, since it has failed again and again
 
 
 class ProviderError(Exception):
@@ -61,15 +69,18 @@ class ProviderError(Exception):
         provider: str,
         message: str,
         *,
-        retry_after: str | None = None,
+        retry_after_s: float | None = None,
         detail: Json | None = None,
+        after: ErrorClass | None = None,
     ) -> None:
+        """`after`: the failure because of which the provider was not even asked."""
         super().__init__(message)
         self.error_class = error_class
         self.provider = provider
         self.message = message
-        self.retry_after = retry_after
+        self.retry_after_s = retry_after_s
         self.detail = detail
+        self.after = after
 
 
 class Provider(Protocol):

@@ -1,47 +1,62 @@
-"""A chain of providers that looks like one provider.
+"""A chain of providers that looks like one provider and does not give up at the first failure.
+
+Providers are asked in their order. When all have failed, those that may do better a moment later
+are asked again, after a pause, as long as the time for that lasts.
 
 Invariant: another provider is tried only while nothing of an answer has been passed on.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Prompt, Provider, ProviderError
+from agent_runtime.providers.failures import CONDUCT
 
-# A missing key counts: the provider is as unreachable as if its endpoint were down.
-TRY_NEXT = frozenset(
-    {
-        ErrorClass.CONNECT,
-        ErrorClass.TIMEOUT,
-        ErrorClass.RATE_LIMITED,
-        ErrorClass.SERVER_ERROR,
-        ErrorClass.KEY_MISSING,
-    }
-)
+ROUNDS = 3
+"""More would add load to what fails, and time to what a caller waits for."""
+WITHIN_S = 20.0
+"""No new round begins later: callers give up by themselves after half a minute or so."""
+PAUSE_S = 0.5
+"""Upper bound of the first pause; it doubles with each round."""
+PAUSE_MAX_S = 5.0
+"""Whoever asks to be left alone for longer is left to the caller, who is told for how long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Time and chance, so that tests can own them."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    random: Callable[[], float] = random.random
+    """Between 0 and 1."""
 
 
 class Route:
     """Tries its providers in order until one begins to answer."""
 
-    def __init__(self, chain: Sequence[Provider]) -> None:
+    def __init__(self, chain: Sequence[Provider], pace: Pace | None = None) -> None:
         self._chain = chain
+        self._pace = pace or Pace()
 
     async def complete(self, prompt: Prompt) -> Answer:
         """Return the first answer of the chain."""
-        failures: list[ProviderError] = []
-        for provider in self._chain:
+        attempts = _Attempts(self._chain, self._pace)
+        while (provider := await attempts.next()) is not None:
             try:
                 return await provider.complete(prompt)
             except ProviderError as exc:
-                if exc.error_class not in TRY_NEXT:
-                    raise
-                failures.append(exc)
-        raise _telling(failures)
+                attempts.failed(provider, exc)
+        raise attempts.told()
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
         """Yield from the first provider that sends a chunk; later breaks are passed on."""
-        failures: list[ProviderError] = []
-        for provider in self._chain:
+        attempts = _Attempts(self._chain, self._pace)
+        while (provider := await attempts.next()) is not None:
             begun = False
             try:
                 async with aclosing(provider.stream(prompt)) as chunks:
@@ -49,15 +64,71 @@ class Route:
                         begun = True
                         yield chunk
             except ProviderError as exc:
-                if begun or exc.error_class not in TRY_NEXT:
+                if begun:
                     raise
-                failures.append(exc)
+                attempts.failed(provider, exc)
             else:
                 return
-        raise _telling(failures)
+        raise attempts.told()
 
 
-def _telling(failures: Sequence[ProviderError]) -> ProviderError:
-    """Return the failure worth telling: a missing key, which waiting cannot cure, else the last."""
-    missing = (f for f in failures if f.error_class is ErrorClass.KEY_MISSING)
-    return next(missing, failures[-1])
+class _Attempts:
+    """Who is asked next for one request."""
+
+    def __init__(self, chain: Sequence[Provider], pace: Pace) -> None:
+        self._pace = pace
+        self._began = pace.clock()
+        self._left = list(chain)
+        self._failures: list[tuple[Provider, ProviderError]] = []
+        """Of this round."""
+        self._earlier: list[ProviderError] = []
+        self._round = 1
+
+    async def next(self) -> Provider | None:
+        """Return the next provider to ask, after a pause before each new round, or None."""
+        if not self._left and not await self._begin_round():
+            return None
+        return self._left.pop(0)
+
+    def failed(self, provider: Provider, failure: ProviderError) -> None:
+        """Take note of a failure; raise it if nobody else may be asked."""
+        conduct = CONDUCT[failure.error_class]
+        if not (conduct.fall_back or conduct.retry):
+            raise failure
+        self._failures.append((provider, failure))
+
+    def told(self) -> ProviderError:
+        """Return the failure worth telling: what waiting cannot cure, else the last.
+
+        A breaker that is open only repeats what others were told before.
+        """
+        failures = [*self._earlier, *(failure for _, failure in self._failures)]
+        for lasting in (ErrorClass.KEY_MISSING, ErrorClass.CONTEXT_TOO_LONG):
+            for failure in failures:
+                if failure.error_class is lasting:
+                    return failure
+        asked = [f for f in failures if f.error_class is not ErrorClass.CIRCUIT_OPEN]
+        return (asked or failures)[-1]
+
+    async def _begin_round(self) -> bool:
+        again = [(p, f) for p, f in self._failures if CONDUCT[f.error_class].retry]
+        if not again or self._round >= ROUNDS:
+            return False
+        pause_s = self._pause_s([failure for _, failure in again])
+        if pause_s > PAUSE_MAX_S or self._pace.clock() - self._began + pause_s > WITHIN_S:
+            return False
+        await self._pace.sleep(pause_s)
+        self._round += 1
+        self._earlier += [failure for _, failure in self._failures]
+        self._left = [p for p, f in again if (f.retry_after_s or 0.0) <= pause_s]
+        self._failures = []
+        return True
+
+    def _pause_s(self, failures: Sequence[ProviderError]) -> float:
+        """Full jitter, but at least until the first provider may be asked again.
+
+        After round 1: 0 to 0.5 s; after round 2: 0 to 1 s. "Retry-After: 3" from all: 3 s.
+        """
+        jittered = self._pace.random() * PAUSE_S * 2.0 ** (self._round - 1)
+        soonest = min(failure.retry_after_s or 0.0 for failure in failures)
+        return max(jittered, soonest)

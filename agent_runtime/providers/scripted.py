@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from agent_runtime.providers import tokens
+from agent_runtime.providers import failures, tokens
 from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Json, Prompt, ProviderError
 from agent_runtime.providers.pattern_cost import MAX_MATCHED_TEXT
 from agent_runtime.providers.script import PLACEHOLDER, Fault, Latency, Rule, Script, Tokens
@@ -122,7 +122,8 @@ class ScriptedProvider:
     def _failure(self, fault: Fault, seen_as: ErrorClass | None = None) -> ProviderError:
         match fault.kind:
             case "status":
-                error_class, text = _class_of(fault.status or 500), f"answered {fault.status}"
+                error_class = failures.class_of(fault.status or 500)
+                text = f"answered {fault.status}"
             case "connect":
                 error_class, text = ErrorClass.CONNECT, "cannot be reached"
             case "timeout":
@@ -131,12 +132,11 @@ class ScriptedProvider:
                 error_class, text = ErrorClass.BROKEN, "broke off in the middle of its answer"
             case _:
                 assert_never(fault.kind)
-        after = fault.retry_after_seconds
         return ProviderError(
             seen_as or error_class,
             self._name,
             f"provider {self._name!r} {text} (scripted)",
-            retry_after=None if after is None else str(after),
+            retry_after_s=fault.retry_after_seconds,
         )
 
 
@@ -164,9 +164,3 @@ def _usage(prompt: Prompt, pieces: Sequence[str], stated: Tokens | None) -> Json
     if stated:
         return tokens.usage(stated.prompt, stated.completion)
     return tokens.usage(tokens.prompt_tokens(prompt.messages), len(pieces))
-
-
-def _class_of(status: int) -> ErrorClass:
-    if status == 429:
-        return ErrorClass.RATE_LIMITED
-    return ErrorClass.SERVER_ERROR if status >= 500 else ErrorClass.REFUSED

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 from agent_runtime.observability.metrics import Metrics
 from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Prompt, Provider, ProviderError
+from agent_runtime.providers.failures import CONDUCT
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Watched:
     def _failed(self, exc: ProviderError) -> None:
         self._metrics.provider_failed(self._name, exc.error_class)
         # a bad request says nothing about the provider, and the key file reports itself
-        if exc.error_class in (ErrorClass.REFUSED, ErrorClass.KEY_MISSING):
+        if not CONDUCT[exc.error_class].opens_breaker:
             return
         if self._failing is None:
             fields = {"provider": self._name, "reason": str(exc.error_class)}

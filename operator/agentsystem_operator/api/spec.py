@@ -96,8 +96,8 @@ class Route(ApiModel):
     name: types.Name
     """Name by which agents refer to it."""
     chain: Annotated[tuple[Target, ...], Field(min_length=1, max_length=10)]
-    """Providers in the order they are tried: the next one when a connection fails, times out or is
-    answered 429 or 5xx before the first byte."""
+    """Providers in the order they are tried, before the first byte of an answer: the next one when
+    a provider cannot be reached, fails, or refuses its key, its quota or the length of a request."""
 
 
 class Agent(ApiModel):

@@ -11,9 +11,18 @@ import aiohttp
 import pytest
 
 from agent_runtime.providers import script
-from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Prompt, Provider, ProviderError
+from agent_runtime.providers.base import (
+    Answer,
+    Chunk,
+    ErrorClass,
+    Json,
+    Prompt,
+    Provider,
+    ProviderError,
+)
+from agent_runtime.providers.endpoint import Endpoint
 from agent_runtime.providers.keys import KeyFile
-from agent_runtime.providers.openai_compatible import Endpoint, OpenAICompatible
+from agent_runtime.providers.openai_compatible import OpenAICompatible
 from agent_runtime.providers.route import Route
 from agent_runtime.providers.scripted import ScriptedProvider
 from tests.contract.runtime import serving
@@ -151,14 +160,82 @@ async def test_tool_calls_are_passed_through() -> None:
         (422, ErrorClass.REFUSED),
         (429, ErrorClass.RATE_LIMITED),
         (500, ErrorClass.SERVER_ERROR),
-        (503, ErrorClass.SERVER_ERROR),
+        (402, ErrorClass.QUOTA_EXHAUSTED),
+        (408, ErrorClass.TIMEOUT),
+        (503, ErrorClass.OVERLOADED),
+        (529, ErrorClass.OVERLOADED),
         (307, ErrorClass.BAD_ANSWER),  # never followed: it would take the key elsewhere
     ],
 )
 async def test_a_status_has_a_class(status: int, want: ErrorClass, *, streaming: bool) -> None:
     handler = answer(status, {"error": {"message": "no"}}, retry_after="7", location="/x")
     found = await failure(handler, streaming=streaming)
-    assert (found.error_class, found.retry_after) == (want, "7")
+    assert (found.error_class, found.retry_after_s) == (want, 7.0)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("status", "error", "want"),
+    [
+        (429, {"code": "insufficient_quota"}, ErrorClass.QUOTA_EXHAUSTED),
+        (400, {"message": "Your credit balance is too low."}, ErrorClass.QUOTA_EXHAUSTED),
+        (400, {"code": "context_length_exceeded"}, ErrorClass.CONTEXT_TOO_LONG),
+        (400, {"code": "content_filter"}, ErrorClass.CONTENT_POLICY),
+        (200, {"type": "overloaded_error"}, ErrorClass.OVERLOADED),
+        (200, {"message": "odd"}, ErrorClass.SERVER_ERROR),
+    ],
+)
+async def test_an_error_body_says_more_than_its_status(
+    status: int, error: Json, want: ErrorClass, *, streaming: bool
+) -> None:
+    handler = answer(status, {"error": error})
+    if streaming and status == 200:
+        handler = events({"error": error})
+    assert (await failure(handler, streaming=streaming)).error_class is want
+
+
+async def trickle_headers(_request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\n")
+    await _trickle(writer, b"x-a: b\r\n")
+
+
+async def trickle_pings(_request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+    await events(done=False)(_request, writer)
+    await _trickle(writer, b": ping\n\n")
+
+
+async def trickle_after_a_piece(_request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+    await events(chunk("hi"), done=False)(_request, writer)
+    await _trickle(writer, b": ping\n\n")
+
+
+async def _trickle(writer: asyncio.StreamWriter, drop: bytes) -> None:
+    for _ in range(200):
+        writer.write(drop)
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("handler", "want"),
+    [
+        (trickle_headers, ErrorClass.TIMEOUT),
+        (trickle_pings, ErrorClass.TIMEOUT),
+        (trickle_after_a_piece, ErrorClass.BROKEN),
+    ],
+)
+async def test_a_trickle_that_brings_nothing_is_silence(handler: Handler, want: ErrorClass) -> None:
+    found = await failure(handler, streaming=True, timeout_s=0.5)
+    assert found.error_class is want
+
+
+async def test_the_time_that_a_slow_client_takes_is_not_the_endpoint_s_silence() -> None:
+    handler = events(chunk("one"), chunk("two"), chunk(None, "stop"))
+    async with upstream(handler) as there, remote(there.url, timeout_s=0.3) as provider:
+        seen = []
+        async for piece in provider.stream(ASKED):
+            await asyncio.sleep(0.4)
+            seen.append(piece.delta.get("content"))
+    assert seen == ["one", "two", None]
 
 
 async def test_the_endpoint_s_explanation_of_a_bad_request_is_passed_on() -> None:
@@ -267,11 +344,11 @@ async def test_a_stream_that_ends_with_a_reason_needs_no_done() -> None:
 
 
 async def test_an_endless_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent_runtime.providers.openai_compatible.MAX_ANSWER_BYTES", 50)
+    monkeypatch.setattr("agent_runtime.providers.endpoint.MAX_ANSWER_BYTES", 50)
     found = await failure(answer(200, BODY), streaming=False)
     assert found.error_class is ErrorClass.BAD_ANSWER
     found = await failure(events(chunk("x" * 50)), streaming=True)
-    assert found.error_class is ErrorClass.SERVER_ERROR
+    assert found.error_class is ErrorClass.BAD_ANSWER
 
 
 ODD_DELTAS: list[Any] = [
@@ -292,7 +369,7 @@ ODD_DELTAS: list[Any] = [
 async def test_a_delta_of_another_shape_is_no_chunk(delta: Any) -> None:
     odd = {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
     found = await failure(events(odd, chunk(None, "stop")), streaming=True)
-    assert found.error_class is ErrorClass.SERVER_ERROR
+    assert found.error_class is ErrorClass.BAD_ANSWER
 
 
 async def test_an_error_of_null_is_no_error() -> None:
@@ -330,7 +407,7 @@ async def test_a_kept_connection_that_the_endpoint_has_just_closed_costs_nobody_
 async def test_an_endpoint_that_never_accepts_is_unreachable(
     monkeypatch: pytest.MonkeyPatch, *, streaming: bool
 ) -> None:
-    monkeypatch.setattr("agent_runtime.providers.openai_compatible._CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("agent_runtime.providers.endpoint.CONNECT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         port = full.getsockname()[1]
         waiting = [socket.socket() for _ in range(4)]

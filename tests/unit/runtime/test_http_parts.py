@@ -208,11 +208,22 @@ async def test_a_draining_server_asks_for_a_new_connection() -> None:
     assert (b"connection", b"close") in wire.sent[0]["headers"]
 
 
-async def test_a_provider_s_retry_after_cannot_add_a_header() -> None:
+@pytest.mark.parametrize(("said", "told"), [(None, b"1"), (0.0, b"1"), (2.2, b"3")])
+async def test_a_client_is_told_whole_seconds_until_it_may_ask_again(
+    said: float | None, told: bytes
+) -> None:
     wire = Wire()
-    error = ProviderError(ErrorClass.RATE_LIMITED, "p", "x", retry_after="1\r\nx-evil: 1")
+    error = ProviderError(ErrorClass.RATE_LIMITED, "p", "x", retry_after_s=said)
     await Reply(wire.send, close=False).fail(errors.of_provider(error))
-    assert (b"retry-after", b"1") in wire.sent[0]["headers"]
+    assert (b"retry-after", told) in wire.sent[0]["headers"]
+
+
+@pytest.mark.parametrize("error_class", list(ErrorClass))
+def test_every_class_of_failure_is_told_to_the_client(error_class: ErrorClass) -> None:
+    told = errors.of_provider(ProviderError(error_class, "p", "provider 'p' failed"))
+    assert told.status in (400, 429, 502, 503, 504)
+    assert told.code
+    assert told.message == "provider 'p' failed"
 
 
 def test_a_log_line_is_json_and_never_quotes_an_exception() -> None:

@@ -145,7 +145,7 @@ async def test_a_rule_s_fault_strikes_every_nth_request_of_that_rule() -> None:
             await canned.complete(prompt(said))
             outcomes.append("ok")
         except ProviderError as exc:
-            outcomes.append(f"{exc.error_class} {exc.retry_after}")
+            outcomes.append(f"{exc.error_class} {exc.retry_after_s}")
     assert outcomes == ["ok", "ok", "rate_limited 3", "ok", "ok", "rate_limited 3"]
 
 

@@ -1,0 +1,250 @@
+"""One model endpoint over real HTTP: what all wire protocols share.
+
+Sends, waits no longer than allowed, and turns everything that goes wrong into a `ProviderError`. A
+wire protocol (`openai_compatible`, `anthropic`) says what is sent and reads what comes.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import orjson
+
+from agent_runtime.providers import failures
+from agent_runtime.providers.base import ErrorClass, Json, ProviderError
+from agent_runtime.providers.keys import KeyFile
+from agent_runtime.providers.sse import EventTooLong, SseParser
+
+MAX_ANSWER_BYTES = 16 << 20  # far above any model's longest answer
+MAX_ERROR_BYTES = 65_536
+STALE_SECONDS = 1.0  # by then a connection that the endpoint had closed before has told us
+CONNECT_SECONDS = 10.0  # a reachable endpoint accepts at once; leaves time for the next one
+# what reading a JSON value of an unexpected shape raises
+MALFORMED = (orjson.JSONDecodeError, AttributeError, IndexError, KeyError, TypeError)
+# what the sender of a request can change, and so is told in the endpoint's words
+_ABOUT_THE_REQUEST = frozenset(
+    {ErrorClass.REFUSED, ErrorClass.CONTEXT_TOO_LONG, ErrorClass.CONTENT_POLICY}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where and how to reach a model. `timeout_s` bounds a whole answer, or a stream's silence."""
+
+    provider: str
+    base_url: str
+    model: str
+    timeout_s: float
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every request, beside those of the protocol."""
+
+
+class TooLong(Exception):
+    """More bytes than an answer may have."""
+
+
+class Silence:
+    """How long a stream may still keep us waiting; its consumer's own time does not count."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._waited_s = 0.0
+
+    def broken(self) -> None:
+        """Take note of a piece of the answer. Comments and pings are none."""
+        self._waited_s = 0.0
+
+    @asynccontextmanager
+    async def wait(self) -> AsyncGenerator[None, None]:
+        """Bound what is awaited inside; raises TimeoutError."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            async with asyncio.timeout(max(self._limit_s - self._waited_s, 0.0)):
+                yield
+        finally:
+            self._waited_s += clock() - began
+
+
+class Caller:
+    """Calls one endpoint with one key."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        path: str,
+        http: aiohttp.ClientSession,
+        *,
+        key: KeyFile | None,
+        key_header: tuple[str, str] = ("authorization", "Bearer "),
+    ) -> None:
+        """`key_header` names the header, and what stands in it before the key."""
+        self.endpoint = endpoint
+        self._url = endpoint.base_url.rstrip("/") + path
+        self._http = http
+        self._key = key
+        self._key_header = key_header
+
+    @asynccontextmanager
+    async def whole(self, body: Json) -> AsyncGenerator[Any, None]:
+        """Ask, and yield the parsed body; what the reader finds malformed is a bad answer."""
+        limit_s = self.endpoint.timeout_s
+        bounds = aiohttp.ClientTimeout(total=limit_s, connect=self._connect_s())
+        async with self._post(body, bounds) as response:
+            try:
+                parsed = orjson.loads(await _bounded(response, MAX_ANSWER_BYTES))
+                if error := failures.error_in(parsed):
+                    raise self._refusal(response, error)
+                yield parsed
+            except (*MALFORMED, TooLong) as exc:
+                raise self.error(ErrorClass.BAD_ANSWER, "sent no answer of its protocol") from exc
+
+    @asynccontextmanager
+    async def opened(self, body: Json) -> AsyncGenerator["Stream", None]:
+        """Ask, and yield the stream of events."""
+        silence = Silence(self.endpoint.timeout_s)
+        bounds = aiohttp.ClientTimeout(total=None, connect=self._connect_s())
+        async with self._post(body, bounds, silence) as response:
+            yield Stream(response, silence)
+
+    def error_event(self, error: Json) -> ProviderError:
+        """Return what an error object in a stream means."""
+        found = failures.class_of(200, error)
+        detail = _explained(error) if found in _ABOUT_THE_REQUEST else None
+        return self.error(found, "ended its answer with an error", detail=detail)
+
+    def error(
+        self,
+        error_class: ErrorClass,
+        text: str,
+        *,
+        retry_after_s: float | None = None,
+        detail: Json | None = None,
+    ) -> ProviderError:
+        """Return an error of this provider."""
+        name = self.endpoint.provider
+        message = f"provider {name!r} {text}"
+        return ProviderError(error_class, name, message, retry_after_s=retry_after_s, detail=detail)
+
+    @asynccontextmanager
+    async def _post(
+        self, body: Json, bounds: aiohttp.ClientTimeout, silence: Silence | None = None
+    ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+        headers = {"content-type": "application/json", **self.endpoint.headers}
+        if self._key:
+            name, prefix = self._key_header
+            headers[name] = f"{prefix}{await self._key.value()}"
+        try:
+            async with await self._ask(orjson.dumps(body), headers, bounds, silence) as response:
+                if response.status != 200:
+                    raise self._refusal(response, await _error_of(response))
+                yield response
+        except aiohttp.ConnectionTimeoutError as exc:
+            raise self.error(ErrorClass.CONNECT, "cannot be reached") from exc
+        except TimeoutError as exc:
+            text = f"did not answer within {self.endpoint.timeout_s:g} s"
+            raise self.error(ErrorClass.TIMEOUT, text) from exc
+        except (aiohttp.ClientError, OSError) as exc:
+            raise self.error(ErrorClass.CONNECT, "cannot be reached") from exc
+
+    async def _ask(
+        self,
+        body: bytes,
+        headers: dict[str, str],
+        bounds: aiohttp.ClientTimeout,
+        silence: Silence | None,
+    ) -> aiohttp.ClientResponse:
+        """Return the response; ask once more if a kept connection turns out to be closed."""
+        asked_at = asyncio.get_running_loop().time()
+        try:
+            return await self._ask_once(body, headers, bounds, silence)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
+            late = asyncio.get_running_loop().time() - asked_at > STALE_SECONDS
+            if late or isinstance(exc, aiohttp.ClientConnectorError):
+                raise
+        return await self._ask_once(body, headers, bounds, silence)
+
+    async def _ask_once(
+        self,
+        body: bytes,
+        headers: dict[str, str],
+        bounds: aiohttp.ClientTimeout,
+        silence: Silence | None,
+    ) -> aiohttp.ClientResponse:
+        # no redirects: they would carry the key and the conversation elsewhere
+        sending = self._http.post(
+            self._url, data=body, headers=headers, timeout=bounds, allow_redirects=False
+        )
+        if silence is None:
+            return await sending
+        async with silence.wait():  # headers that trickle in are silence too
+            return await sending
+
+    def _refusal(self, response: aiohttp.ClientResponse, error: Json | None) -> ProviderError:
+        found = failures.class_of(response.status, error)
+        text = f"answered HTTP {response.status}"
+        return self.error(
+            found,
+            text if response.status != 200 else "answered with an error",
+            retry_after_s=failures.retry_after_s(response.headers, datetime.now(UTC)),
+            detail=_explained(error) if found in _ABOUT_THE_REQUEST else None,
+        )
+
+    def _connect_s(self) -> float:
+        return min(self.endpoint.timeout_s, CONNECT_SECONDS)
+
+
+class Stream:
+    """The events of a streamed answer."""
+
+    def __init__(self, response: aiohttp.ClientResponse, silence: Silence) -> None:
+        self._response = response
+        self._size = 0
+        self.silence = silence
+
+    async def events(self) -> AsyncGenerator[bytes, None]:
+        """Yield the data of each event; raises TooLong, EventTooLong, and what HTTP raises."""
+        parser = SseParser()
+        content = self._response.content
+        while True:
+            async with self.silence.wait():
+                received = await content.readany()
+            if not received:
+                return
+            self._size += len(received)
+            if self._size > MAX_ANSWER_BYTES:
+                raise TooLong
+            for event in parser.feed(received):
+                yield event
+
+
+NO_EVENT = (*MALFORMED, EventTooLong, TooLong)
+"""What reading a stream's event raises when it is none of the protocol."""
+
+
+def _explained(error: Json | None) -> Json | None:
+    """Return the endpoint's own explanation in OpenAI's shape."""
+    if error is None:
+        return None
+    return {key: error.get(key) for key in ("message", "type", "param", "code")}
+
+
+async def _error_of(response: aiohttp.ClientResponse) -> Json | None:
+    """Return the error object of a bad answer, if it has one."""
+    try:
+        return failures.error_in(orjson.loads(await _bounded(response, MAX_ERROR_BYTES)))
+    except (*MALFORMED, TooLong):
+        return None
+
+
+async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    body = bytearray()
+    async for received in response.content.iter_any():
+        body += received
+        if len(body) > limit:
+            raise TooLong
+    return bytes(body)
