@@ -21,8 +21,10 @@ from agent_runtime.app.application import (
 from agent_runtime.app.chat import ChatEndpoint
 from agent_runtime.app.config_file import Surroundings
 from agent_runtime.app.contract import (
+    AnthropicSection,
     ApiKey,
     Config,
+    EndpointSection,
     Link,
     OpenAISection,
     ProviderEntry,
@@ -36,6 +38,7 @@ from agent_runtime.memory.sessions import Sessions
 from agent_runtime.memory.sqlite import open_store
 from agent_runtime.observability.metrics import Metrics
 from agent_runtime.providers import script
+from agent_runtime.providers.anthropic import Anthropic
 from agent_runtime.providers.base import Provider
 from agent_runtime.providers.breaker import Breaker, Guarded
 from agent_runtime.providers.endpoint import Endpoint
@@ -151,7 +154,7 @@ class _Workshop:
                 answers = (entry.scripted or ScriptedSection()).answers
                 parsed = script.parse(answers, path=f"provider {entry.name}")
                 self._scripted[entry.name] = ScriptedProvider(entry.name, parsed)
-            case "OpenAI":
+            case "OpenAI" | "Anthropic":
                 if key := _section(entry).api_key:
                     origin = _origin(key)
                     self.keys[entry.name] = KeyFile(entry.name, Path(key.file), origin=origin)
@@ -169,17 +172,21 @@ class _Workshop:
     def _model(self, link: Link) -> Provider:
         if scripted := self._scripted.get(link.provider):
             return scripted
-        section = _section(self._entries[link.provider])
+        entry = self._entries[link.provider]
+        section = _section(entry)
         endpoint = Endpoint(
             provider=link.provider,
             base_url=section.base_url,
             model=link.model or "",
             timeout_s=section.timeout_seconds,
         )
-        return OpenAICompatible(endpoint, self.keys.get(link.provider), self._http)
+        speaks = Anthropic if entry.type == "Anthropic" else OpenAICompatible
+        return speaks(endpoint, self.keys.get(link.provider), self._http)
 
 
-def _section(entry: ProviderEntry) -> OpenAISection:
+def _section(entry: ProviderEntry) -> EndpointSection:
+    if entry.type == "Anthropic":
+        return entry.anthropic or AnthropicSection.model_validate({})
     return entry.open_ai or OpenAISection.model_validate({})
 
 

@@ -1,6 +1,6 @@
 """The rendered config: what the operator (or `agentsystem render`) writes and this runtime reads.
 
-Contract v1.0, additive: config/contract/README.md has its rules and examples.
+Contract v1.1, additive: config/contract/README.md has its rules and examples.
 """
 
 import re
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from agent_runtime.problems import Strict
 
 CONTRACT_MAJOR = 1
-CONTRACT_MINOR = 0
+CONTRACT_MINOR = 1
 CONTRACT = f"v{CONTRACT_MAJOR}.{CONTRACT_MINOR}"
 
 MAX_AGENTS = 200
@@ -103,14 +103,26 @@ class ApiKey(Strict):
     secret_key: str | None = Field(None, alias="secretKey", max_length=253)
 
 
-class OpenAISection(Strict):
-    """An OpenAI-compatible endpoint."""
+class EndpointSection(Strict):
+    """A model endpoint."""
 
-    base_url: Url = Field("https://api.openai.com/v1", alias="baseURL")
+    base_url: Url = Field(alias="baseURL")
     timeout_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = Field(
         30.0, alias="timeoutSeconds"
     )
     api_key: ApiKey | None = Field(None, alias="apiKey")
+
+
+class OpenAISection(EndpointSection):
+    """An OpenAI-compatible endpoint."""
+
+    base_url: Url = Field("https://api.openai.com/v1", alias="baseURL")
+
+
+class AnthropicSection(EndpointSection):
+    """An endpoint of Anthropic's messages API (v1.1)."""
+
+    base_url: Url = Field("https://api.anthropic.com/v1", alias="baseURL")
 
 
 class ScriptedSection(Strict):
@@ -123,8 +135,9 @@ class ProviderEntry(Strict):
     """An account at a model endpoint; the section that `type` names holds its settings."""
 
     name: Name
-    type: Literal["OpenAI", "Scripted"]
+    type: Literal["OpenAI", "Anthropic", "Scripted"]
     open_ai: OpenAISection | None = Field(None, alias="openAI")
+    anthropic: AnthropicSection | None = None
     scripted: ScriptedSection | None = None
 
 

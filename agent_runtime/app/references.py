@@ -9,6 +9,10 @@ from typing import Any
 
 from agent_runtime.problems import Problem
 
+_SECTION_OF = {"OpenAI": "openAI", "Anthropic": "anthropic", "Scripted": "scripted"}
+_MODELS = ("OpenAI", "Anthropic")
+"""Types of providers that have to be told which model to ask."""
+
 
 def check(document: dict[str, Any]) -> list[Problem]:
     """Return every reference that leads nowhere and every name used twice."""
@@ -69,15 +73,14 @@ def _chains_know_their_providers(document: dict[str, Any]) -> Iterator[Problem]:
             if isinstance(name, str) and name not in providers:
                 what = f"there is no provider {name!r}"
                 yield Problem(f"{path}.provider", what, _known(providers))
-            elif isinstance(name, str) and types[name] == "OpenAI" and not link.get("model"):
+            elif isinstance(name, str) and types[name] in _MODELS and not link.get("model"):
                 yield Problem(f"{path}.model", "is missing", "name the model to ask for")
 
 
 def _sections_match_their_type(document: dict[str, Any]) -> Iterator[Problem]:
-    section_of = {"OpenAI": "openAI", "Scripted": "scripted"}
     for number, provider in _items(document, "providers"):
-        own = section_of.get(str(provider.get("type")))
-        for section in section_of.values():
+        own = _SECTION_OF.get(str(provider.get("type")))
+        for section in _SECTION_OF.values():
             if own and section != own and provider.get(section) is not None:
                 what = f"does not belong to type {provider['type']}"
                 yield Problem(f"providers[{number}].{section}", what, f"remove it, or use {own}")

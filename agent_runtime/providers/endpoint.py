@@ -5,17 +5,17 @@ wire protocol (`openai_compatible`, `anthropic`) says what is sent and reads wha
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import orjson
 
 from agent_runtime.providers import failures
-from agent_runtime.providers.base import ErrorClass, Json, ProviderError
+from agent_runtime.providers.base import Chunk, ErrorClass, Json, ProviderError
 from agent_runtime.providers.keys import KeyFile
 from agent_runtime.providers.sse import EventTooLong, SseParser
 
@@ -45,6 +45,36 @@ class Endpoint:
 
 class TooLong(Exception):
     """More bytes than an answer may have."""
+
+
+class ErrorEvent(Exception):
+    """An error object where an event of the answer should be."""
+
+    def __init__(self, error: Json) -> None:
+        super().__init__()
+        self.error = error
+
+
+class Reading(Protocol):
+    """What a protocol makes of a stream's events, and what the stream has told so far."""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended, once it has."""
+
+    @property
+    def usage(self) -> Json | None:
+        """What it cost, if that was told."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be expected."""
+
+    def read(self, event: bytes) -> Sequence[Json] | None:
+        """Return what an event adds to the answer; None for one that is no work on it (a ping).
+
+        Raises ErrorEvent, and what an unexpected shape raises.
+        """
 
 
 class Silence:
@@ -103,16 +133,49 @@ class Caller:
             except (*MALFORMED, TooLong) as exc:
                 raise self.error(ErrorClass.BAD_ANSWER, "sent no answer of its protocol") from exc
 
-    @asynccontextmanager
-    async def opened(self, body: Json) -> AsyncGenerator["Stream", None]:
-        """Ask, and yield the stream of events."""
+    async def chunks(self, body: Json, reading: Reading) -> AsyncGenerator[Chunk, None]:
+        """Ask, and yield the chunks of a stream; raises `broken` if it ends before its answer."""
         silence = Silence(self.endpoint.timeout_s)
         bounds = aiohttp.ClientTimeout(total=None, connect=self._connect_s())
-        async with self._post(body, bounds, silence) as response:
-            yield Stream(response, silence)
+        begun = False
+        try:
+            async with (
+                self._post(body, bounds, silence) as response,
+                aclosing(self._deltas(response, silence, reading)) as deltas,
+            ):
+                async for delta in deltas:
+                    begun = True
+                    yield Chunk(delta)
+        except ProviderError as exc:
+            # whatever ends an answer after its first chunk, it is a broken answer
+            if not begun:
+                raise
+            text = "broke off in the middle of its answer"
+            raise self.error(ErrorClass.BROKEN, text) from exc
+        yield Chunk({}, reading.finish_reason, reading.usage)
 
-    def error_event(self, error: Json) -> ProviderError:
-        """Return what an error object in a stream means."""
+    async def _deltas(
+        self, response: aiohttp.ClientResponse, silence: Silence, reading: Reading
+    ) -> AsyncGenerator[Json, None]:
+        try:
+            async with aclosing(_events(response, silence)) as events:
+                async for event in events:
+                    found = reading.read(event)
+                    if found is not None:
+                        silence.broken()
+                    for delta in found or ():
+                        yield delta
+                    if reading.ended:
+                        break
+        except ErrorEvent as exc:
+            raise self._error_event(exc.error) from exc
+        except _NO_EVENT as exc:
+            text = "sent something that is no event of an answer"
+            raise self.error(ErrorClass.BAD_ANSWER, text) from exc
+        if reading.finish_reason is None:
+            raise self.error(ErrorClass.CONNECT, "ended its answer before it was complete")
+
+    def _error_event(self, error: Json) -> ProviderError:
         found = failures.class_of(200, error)
         detail = _explained(error) if found in _ABOUT_THE_REQUEST else None
         return self.error(found, "ended its answer with an error", detail=detail)
@@ -198,32 +261,25 @@ class Caller:
         return min(self.endpoint.timeout_s, CONNECT_SECONDS)
 
 
-class Stream:
-    """The events of a streamed answer."""
-
-    def __init__(self, response: aiohttp.ClientResponse, silence: Silence) -> None:
-        self._response = response
-        self._size = 0
-        self.silence = silence
-
-    async def events(self) -> AsyncGenerator[bytes, None]:
-        """Yield the data of each event; raises TooLong, EventTooLong, and what HTTP raises."""
-        parser = SseParser()
-        content = self._response.content
-        while True:
-            async with self.silence.wait():
-                received = await content.readany()
-            if not received:
-                return
-            self._size += len(received)
-            if self._size > MAX_ANSWER_BYTES:
-                raise TooLong
-            for event in parser.feed(received):
-                yield event
+async def _events(
+    response: aiohttp.ClientResponse, silence: Silence
+) -> AsyncGenerator[bytes, None]:
+    """Yield the data of each event."""
+    parser, size = SseParser(), 0
+    while True:
+        async with silence.wait():
+            received = await response.content.readany()
+        if not received:
+            return
+        size += len(received)
+        if size > MAX_ANSWER_BYTES:
+            raise TooLong
+        for event in parser.feed(received):
+            yield event
 
 
-NO_EVENT = (*MALFORMED, EventTooLong, TooLong)
-"""What reading a stream's event raises when it is none of the protocol."""
+# what reading a stream's event raises when it is none of the protocol
+_NO_EVENT = (*MALFORMED, EventTooLong, TooLong)
 
 
 def _explained(error: Json | None) -> Json | None:

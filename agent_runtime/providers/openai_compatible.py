@@ -3,7 +3,7 @@
 Texts from the endpoint are passed on only when they explain a bad request to its sender.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from types import NoneType
 from typing import Any
@@ -12,8 +12,8 @@ import aiohttp
 import orjson
 
 from agent_runtime.providers import failures, tokens
-from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Json, Prompt, ProviderError
-from agent_runtime.providers.endpoint import NO_EVENT, Caller, Endpoint, Stream
+from agent_runtime.providers.base import Answer, Chunk, Json, Prompt
+from agent_runtime.providers.endpoint import Caller, Endpoint, ErrorEvent
 from agent_runtime.providers.keys import KeyFile
 
 _DONE = b"[DONE]"
@@ -37,45 +37,13 @@ class OpenAICompatible:
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
         """Yield the endpoint's chunks; raise `broken` if they end before the answer does."""
         extra = {"stream": True, "stream_options": {"include_usage": True}}
-        reading = _Reading()
-        try:
-            async with (
-                self._caller.opened({**self._body(prompt), **extra}) as stream,
-                aclosing(self._chunks(stream, reading)) as chunks,
-            ):
-                async for chunk in chunks:
-                    yield chunk
-        except ProviderError as exc:
-            # whatever ends an answer after its first chunk, it is a broken answer
-            if not reading.begun:
-                raise
-            text = "broke off in the middle of its answer"
-            raise self._caller.error(ErrorClass.BROKEN, text) from exc
-        yield Chunk({}, reading.finish_reason, reading.usage)
+        body = {**self._body(prompt), **extra}
+        async with aclosing(self._caller.chunks(body, _Reading())) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def _body(self, prompt: Prompt) -> Json:
         return {**prompt.options, "model": self._model, "messages": prompt.messages}
-
-    async def _chunks(self, stream: Stream, reading: "_Reading") -> AsyncGenerator[Chunk, None]:
-        try:
-            async with aclosing(stream.events()) as events:
-                async for event in events:
-                    if event == _DONE:
-                        break
-                    for delta in self._deltas(orjson.loads(event), reading):
-                        stream.silence.broken()
-                        yield Chunk(delta)
-        except NO_EVENT as exc:
-            text = "sent something that is no chat completion chunk"
-            raise self._caller.error(ErrorClass.BAD_ANSWER, text) from exc
-        if reading.finish_reason is None:
-            text = "ended its answer before it was complete"
-            raise self._caller.error(ErrorClass.CONNECT, text)
-
-    def _deltas(self, event: Any, reading: "_Reading") -> list[Json]:  # a JSON edge
-        if error := failures.error_in(event):  # some write `"error": null` into good chunks
-            raise self._caller.error_event(error)
-        return reading.deltas(event)
 
 
 def _answer(prompt: Prompt, message: Json, choice: Json, usage: Any) -> Answer:
@@ -93,20 +61,25 @@ class _Reading:
     """What a stream has told so far."""
 
     def __init__(self) -> None:
-        self.begun = False
+        self.ended = False
         self.finish_reason: str | None = None
         self.usage: Json | None = None
 
-    def deltas(self, event: Any) -> list[Json]:  # a JSON edge
+    def read(self, event: bytes) -> Sequence[Json]:
         """Return the deltas of one event, and remember its end and its usage."""
-        if isinstance(usage := event.get("usage"), dict):
+        if event == _DONE:
+            self.ended = True
+            return ()
+        parsed = orjson.loads(event)
+        if error := failures.error_in(parsed):  # some write `"error": null` into good chunks
+            raise ErrorEvent(error)
+        if isinstance(usage := parsed.get("usage"), dict):
             self.usage = usage
         found = []
-        for choice in event.get("choices") or ():
+        for choice in parsed.get("choices") or ():
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
             if delta := choice.get("delta"):
                 _check_delta(delta)
-                self.begun = True
                 found.append(delta)
         return found
 

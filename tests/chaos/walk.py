@@ -68,6 +68,15 @@ _FULL: Object = {
                 "timeout": "20s",
             },
         },
+        {
+            "name": "other",
+            "type": "Anthropic",
+            "anthropic": {
+                "baseURL": "https://api.example.org/v1",
+                "apiKeySecretRef": {"name": "keys", "key": "other"},
+                "timeout": "25s",
+            },
+        },
     ],
     "routes": [
         {

@@ -162,20 +162,17 @@ runtimes = _some(
         "imagePullSecrets": _by_name(_some({"name": object_names}, {}), most=2),
     },
 )
-hosted = _some(
-    {
-        "name": _names(40),
-        "type": st.just("OpenAI"),
-        "openAI": _some(
-            {},
-            {
-                "baseURL": base_urls,
-                "apiKeySecretRef": key_references,
-                "timeout": durations(least_ms=100, most_ms=600_000),
-            },
-        ),
-    },
+endpoints = _some(
     {},
+    {
+        "baseURL": base_urls,
+        "apiKeySecretRef": key_references,
+        "timeout": durations(least_ms=100, most_ms=600_000),
+    },
+)
+hosted = st.one_of(
+    _some({"name": _names(40), "type": st.just("OpenAI"), "openAI": endpoints}, {}),
+    _some({"name": _names(40), "type": st.just("Anthropic"), "anthropic": endpoints}, {}),
 )
 scripted = _some(
     {"name": _names(40), "type": st.just("Scripted")},
@@ -185,11 +182,11 @@ providers = _by_name(st.one_of(scripted, hosted), least=1, most=4)
 
 
 def _targets(known: Sequence[Json]) -> Strategy:
-    """Return providers as links of a chain; one of type OpenAI has a model."""
+    """Return providers as links of a chain; one that is not Scripted has a model."""
     return st.sampled_from(known).flatmap(
         lambda provider: (
             _some({"provider": st.just(provider["name"]), "model": models}, {})
-            if provider["type"] == "OpenAI"
+            if provider["type"] != "Scripted"
             else _some({"provider": st.just(provider["name"])}, {"model": models})
         )
     )

@@ -5,7 +5,7 @@ returns, so a culprit is found by mapping to names first.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from agentsystem_operator.api import tiers
@@ -19,7 +19,7 @@ from agentsystem_operator.api.types import (
 )
 
 if TYPE_CHECKING:
-    from agentsystem_operator.api.spec import Agent, AgentSystemSpec, Route
+    from agentsystem_operator.api.spec import Agent, AgentSystemSpec, Provider, Route
 
 
 def _first(names: Iterable[str]) -> str | None:
@@ -64,38 +64,52 @@ _HOST = f"([a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?|\\[({_IPV6})\\])"
 BASE_URL_PATTERN = f"^https?://{_HOST}(:{_PORT})?(/[-a-zA-Z0-9._~%+:@]*)*$"
 
 
-OPENAI = (
-    Rule(
-        field="baseURL",
-        message=(
-            "must be http(s)://host[:port][/path] without user, query or fragment;"
-            " for example https://api.openai.com/v1"
+def _endpoint(example: str) -> tuple[Rule, ...]:
+    """Return the rules of the settings of a model endpoint."""
+    return (
+        Rule(
+            field="baseURL",
+            message=(
+                "must be http(s)://host[:port][/path] without user, query or fragment;"
+                f" for example {example}"
+            ),
+            cel=f"self.baseURL.matches({cel_string(BASE_URL_PATTERN)})",
+            broken=lambda e: None if re.fullmatch(BASE_URL_PATTERN, e.base_url) else "",
         ),
-        cel=f"self.baseURL.matches({cel_string(BASE_URL_PATTERN)})",
-        broken=lambda o: None if re.fullmatch(BASE_URL_PATTERN, o.base_url) else "",
-    ),
-    _between("timeout", "100ms", "10m"),
-)
+        _between("timeout", "100ms", "10m"),
+    )
+
+
+OPENAI = _endpoint("https://api.openai.com/v1")
+ANTHROPIC = _endpoint("https://api.anthropic.com/v1")
+
+
+def _section(field: str, of: ProviderType, *, required: bool = True) -> Iterator[Rule]:
+    """Yield the rules that keep a provider's section and its type together."""
+    attribute = {"openAI": "open_ai"}.get(field, field)
+
+    def section(provider: "Provider") -> object:
+        return getattr(provider, attribute)
+
+    if required:
+        yield Rule(
+            field=field,
+            message=f"is required with type {of}; add it or set type: Scripted",
+            cel=f"self.type != '{of}' || has(self.{field})",
+            broken=lambda p: "" if p.type is of and section(p) is None else None,
+        )
+    yield Rule(
+        field=field,
+        message=f"is only for type {of}; remove it or set type: {of}",
+        cel=f"self.type == '{of}' || !has(self.{field})",
+        broken=lambda p: "" if p.type is not of and section(p) else None,
+    )
+
 
 PROVIDER = (
-    Rule(
-        field="openAI",
-        message="is required with type OpenAI; add it or set type: Scripted",
-        cel="self.type != 'OpenAI' || has(self.openAI)",
-        broken=lambda p: "" if p.type is ProviderType.OPENAI and p.open_ai is None else None,
-    ),
-    Rule(
-        field="openAI",
-        message="is only for type OpenAI; remove it or set type: OpenAI",
-        cel="self.type == 'OpenAI' || !has(self.openAI)",
-        broken=lambda p: "" if p.type is not ProviderType.OPENAI and p.open_ai else None,
-    ),
-    Rule(
-        field="scripted",
-        message="is only for type Scripted; remove it or set type: Scripted",
-        cel="self.type == 'Scripted' || !has(self.scripted)",
-        broken=lambda p: "" if p.type is not ProviderType.SCRIPTED and p.scripted else None,
-    ),
+    *_section("openAI", ProviderType.OPENAI),
+    *_section("anthropic", ProviderType.ANTHROPIC),
+    *_section("scripted", ProviderType.SCRIPTED, required=False),
 )
 
 AGENT = (
@@ -135,7 +149,7 @@ def _unknown_provider(spec: "AgentSystemSpec") -> str | None:
 
 
 def _without_model(spec: "AgentSystemSpec") -> str | None:
-    need_one = {p.name for p in spec.providers if p.type is ProviderType.OPENAI}
+    need_one = {p.name for p in spec.providers if p.type is not ProviderType.SCRIPTED}
 
     def lacks_model(route: "Route") -> bool:
         return any(t.model is None and t.provider in need_one for t in route.chain)
@@ -186,7 +200,7 @@ def _same(field: str, default: str) -> str:
 
 _STATE_SESSIONS = _in_tiers(lambda defaults: defaults.store is None)
 _ALL_KNOWN = "r.chain.all(t, t.provider in self.providers.map(p, p.name))"
-_NEED_MODEL = "self.providers.filter(p, p.type == 'OpenAI').map(p, p.name)"
+_NEED_MODEL = "self.providers.filter(p, p.type != 'Scripted').map(p, p.name)"
 _ALL_WITH_MODEL = f"r.chain.all(t, has(t.model) || !(t.provider in {_NEED_MODEL}))"
 
 SPEC = (
@@ -208,7 +222,9 @@ SPEC = (
     ),
     Rule(
         field="routes",
-        message="a provider of type OpenAI needs a model in route: {culprit}; add chain[].model",
+        message=(
+            "a provider that is not Scripted needs a model in route: {culprit}; add chain[].model"
+        ),
         cel=f"self.routes.all(r, {_ALL_WITH_MODEL})",
         broken=_without_model,
         cel_culprit=f"self.routes.map(r, {_ALL_WITH_MODEL} ? '' : r.name).filter(x, x != '')[0]",

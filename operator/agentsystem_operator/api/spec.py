@@ -52,6 +52,21 @@ class OpenAI(ApiModel):
     RULES: ClassVar = rules.OPENAI
 
 
+class Anthropic(ApiModel):
+    """An endpoint that speaks Anthropic's messages API."""
+
+    base_url: Annotated[str, Field(alias="baseURL", max_length=512)] = (
+        "https://api.anthropic.com/v1"
+    )
+    """Address of the API, http or https, without user, query or fragment."""
+    api_key_secret_ref: KeyReference | None = None
+    """Secret key that holds the API key; absent sends no x-api-key header."""
+    timeout: types.Duration = "30s"
+    """How long to wait for a whole answer, and in a stream for its next piece, 100ms to 10m."""
+
+    RULES: ClassVar = rules.ANTHROPIC
+
+
 class ConfigMapSource(ApiModel):
     """Text that is kept in a ConfigMap and copied into the agent's configuration."""
 
@@ -72,13 +87,21 @@ class Provider(ApiModel):
     name: types.Name
     """Name by which routes refer to it."""
     type: ProviderType
-    """Scripted answers from a script, OpenAI from any endpoint that speaks OpenAI's API."""
+    """Scripted answers from a script; OpenAI and Anthropic ask any endpoint that speaks the API of
+    that name."""
     open_ai: Annotated[OpenAI | None, Field(alias="openAI")] = None
     """Settings of type OpenAI."""
+    anthropic: Anthropic | None = None
+    """Settings of type Anthropic."""
     scripted: Scripted | None = None
     """Settings of type Scripted."""
 
     RULES: ClassVar = rules.PROVIDER
+
+    @property
+    def endpoint(self) -> OpenAI | Anthropic | None:
+        """What is asked over the network, if anything is."""
+        return self.open_ai or self.anthropic
 
 
 class Target(ApiModel):
@@ -87,7 +110,7 @@ class Target(ApiModel):
     provider: types.Name
     """Name of one of spec.providers."""
     model: types.ModelName | None = None
-    """Model to ask for; required when the provider's type is OpenAI."""
+    """Model to ask for; required unless the provider's type is Scripted."""
 
 
 class Route(ApiModel):
@@ -97,7 +120,8 @@ class Route(ApiModel):
     """Name by which agents refer to it."""
     chain: Annotated[tuple[Target, ...], Field(min_length=1, max_length=10)]
     """Providers in the order they are tried, before the first byte of an answer: the next one when
-    a provider cannot be reached, fails, or refuses its key, its quota or the length of a request."""
+    a provider cannot be reached or fails, or refuses the key, the length of a request, or for lack
+    of credit."""
 
 
 class Agent(ApiModel):

@@ -95,10 +95,11 @@ class SessionStore(StrEnum):
 
 
 class ProviderType(StrEnum):
-    """What answers: a script of one's own, or any endpoint that speaks OpenAI's API."""
+    """What answers: a script of one's own, or an endpoint, by the API that it speaks."""
 
     SCRIPTED = "Scripted"
     OPENAI = "OpenAI"
+    ANTHROPIC = "Anthropic"
 
 
 _DURATION_PART = re.compile("([0-9]+)(ms|s|m|h)")

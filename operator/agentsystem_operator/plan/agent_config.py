@@ -10,7 +10,15 @@ from typing import Any
 
 import orjson
 
-from agentsystem_operator.api.spec import Agent, AgentSystemSpec, OpenAI, Provider, Route, Sessions
+from agentsystem_operator.api.spec import (
+    Agent,
+    AgentSystemSpec,
+    Anthropic,
+    OpenAI,
+    Provider,
+    Route,
+    Sessions,
+)
 from agentsystem_operator.api.types import SessionStore, timedelta_of
 from agentsystem_operator.decide.pins import Defaults
 from agentsystem_operator.decide.references import Texts
@@ -19,6 +27,9 @@ from agentsystem_operator.model import names
 from agentsystem_operator.model.references import SystemKey
 
 CONTRACT = "v1.0"
+NEWER = {"anthropic": "v1.1"}
+"""The minor with which a key came: a config names the lowest that has all it uses, so that a newer
+contract rolls nobody who does not use it."""
 FILE = "config.json"
 MAX_BYTES = 1 << 20
 """What all rendered configs of a system may add up to; one ConfigMap holds no more either."""
@@ -46,7 +57,7 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         for name in workload.siblings
     ]
     return {
-        "contract": CONTRACT,
+        "contract": _contract(workload.providers),
         "namespace": key.namespace,
         "system": key.name,
         # Who answers here when a request names no agent. Naming the system's entry in every config
@@ -74,7 +85,7 @@ def render_config(
     providers = {p.name: p for w in workloads for p in w.providers}
     answers = {name: text for w in workloads for name, text in w.answers.items()}
     return {
-        "contract": CONTRACT,
+        "contract": _contract(providers.values()),
         "namespace": key.namespace,
         "system": key.name,
         "entry": spec.entry,
@@ -89,6 +100,11 @@ def render_config(
 def as_text(config: Mapping[str, Any]) -> str:
     """Return the config as it stands in the file."""
     return orjson.dumps(config, option=orjson.OPT_INDENT_2).decode()
+
+
+def _contract(providers: Iterable[Provider]) -> str:
+    used = any(provider.anthropic for provider in providers)
+    return NEWER["anthropic"] if used else CONTRACT
 
 
 def _agent(agent: Agent, instructions: str) -> dict[str, Any]:
@@ -107,13 +123,14 @@ def _providers(
 
 def _provider(provider: Provider, answers: Mapping[str, str], places: Places) -> dict[str, Any]:
     body: dict[str, Any] = {"name": provider.name, "type": provider.type.value}
-    if provider.open_ai is not None:
-        return {**body, "openAI": _open_ai(provider.name, provider.open_ai, places)}
+    for section, settings in (("openAI", provider.open_ai), ("anthropic", provider.anthropic)):
+        if settings is not None:
+            return {**body, section: _endpoint(provider.name, settings, places)}
     script = {"answers": answers[provider.name]} if provider.name in answers else {}
     return {**body, "scripted": script}
 
 
-def _open_ai(name: str, settings: OpenAI, places: Places) -> dict[str, Any]:
+def _endpoint(name: str, settings: OpenAI | Anthropic, places: Places) -> dict[str, Any]:
     body: dict[str, Any] = {
         "baseURL": settings.base_url,
         "timeoutSeconds": timedelta_of(settings.timeout).total_seconds(),

@@ -67,7 +67,7 @@ def _egress(workload: Workload) -> Iterator[Rule]:
     yield {"ports": _DNS_PORTS}
     yield {"to": [_siblings(workload)], "ports": [_tcp(names.HTTP_PORT)]}
     namespace = workload.owner.key.namespace
-    urls = (provider.open_ai.base_url for provider in workload.providers if provider.open_ai)
+    urls = (provider.endpoint.base_url for provider in workload.providers if provider.endpoint)
     for url in dict.fromkeys(urls):
         yield to_endpoint(url, namespace=namespace)
     for rule in workload.network.egress:

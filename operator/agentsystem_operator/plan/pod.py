@@ -186,6 +186,6 @@ def _volumes(workload: Workload, revision: str) -> Iterator[dict[str, Any]]:
 def _keys(workload: Workload) -> Iterator[tuple[str, str, str]]:
     """Yield provider, Secret and Secret key of each API key that the agent uses."""
     for provider in workload.providers:
-        ref = provider.open_ai.api_key_secret_ref if provider.open_ai else None
+        ref = provider.endpoint.api_key_secret_ref if provider.endpoint else None
         if ref is not None:
             yield provider.name, ref.name, ref.key

@@ -62,11 +62,11 @@ def prepared(example: Path, folder: Path, upstream: str = "") -> dict[str, Any]:
     if "path" in document.get("sessions", {}):
         document["sessions"]["path"] = str(folder / "sessions.db")
     for provider in document["providers"]:
-        key = provider.get("openAI", {}).get("apiKey")
-        if key:
-            key["file"] = str(folder / "no-key")
-        elif upstream and "openAI" in provider:
-            provider["openAI"]["baseURL"] = f"{upstream}/v1"
+        endpoint = provider.get("openAI") or provider.get("anthropic") or {}
+        if "apiKey" in endpoint:
+            endpoint["apiKey"]["file"] = str(folder / "no-key")
+        elif upstream and endpoint:
+            endpoint["baseURL"] = f"{upstream}/v1"
     return document
 
 

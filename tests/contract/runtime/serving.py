@@ -94,7 +94,7 @@ class Upstream:
 
 @asynccontextmanager
 async def upstream(handler: Handler) -> AsyncIterator[Upstream]:
-    """Serve `handler(request, writer)`; request has `headers` and `body`."""
+    """Serve `handler(request, writer)`; request has `path`, `headers` and `body`."""
     requests: list[dict[str, Any]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -103,7 +103,9 @@ async def upstream(handler: Handler) -> AsyncIterator[Upstream]:
             pairs = (line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
             headers = {name.lower(): value for name, value in pairs}
             body = await reader.readexactly(int(headers.get("content-length", 0)))
-            requests.append({"headers": headers, "body": json.loads(body or b"{}")})
+            path = head.split(" ", 2)[1]
+            asked = {"path": path, "headers": headers, "body": json.loads(body or b"{}")}
+            requests.append(asked)
             await handler(requests[-1], writer)
             if not writer.is_closing():
                 await writer.drain()

@@ -18,8 +18,6 @@ from tests.contract.runtime.test_operator_and_runtime_agree import (
     workloads_of,
 )
 
-NEWEST = max(CONTRACT.glob("v*"), key=lambda path: tuple(map(int, path.name[1:].split("."))))
-
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
 async def test_the_runtime_answers_as_the_one_that_was_released(
@@ -37,8 +35,9 @@ def test_every_example_has_its_answers_and_its_system() -> None:
         assert names == {path.stem for path in (folder / "systems").iterdir()}
 
 
-@pytest.mark.parametrize("path", sorted(NEWEST.glob("*.json")), ids=name_of)
-def test_the_operator_renders_what_the_newest_minor_says(path: Path) -> None:
+@pytest.mark.parametrize("path", EXAMPLES, ids=name_of)
+def test_the_operator_renders_the_lowest_minor_that_has_what_is_used(path: Path) -> None:
+    """A newer minor rolls nobody who does not use what is new in it (I21)."""
     example = json.loads(path.read_text())
     sample = sample_in(path.parent / "systems" / f"{path.stem}.yaml")
     assert _without_empty(_rendered(sample, path.stem, example["entry"])) == example

@@ -104,6 +104,44 @@ def test_a_provider_without_a_key_sends_none() -> None:
     }
 
 
+def test_only_a_config_that_uses_what_is_newer_names_a_newer_contract() -> None:
+    hosted = {
+        "name": "claude",
+        "type": "Anthropic",
+        "anthropic": {"apiKeySecretRef": {"name": "keys", "key": "claude"}},
+    }
+    routes = [
+        {"name": "chat", "chain": [{"provider": "canned"}]},
+        {"name": "deep", "chain": [{"provider": "claude", "model": "m"}]},
+    ]
+    agents = [builders.agent(), builders.agent("research", route="deep")]
+    front, research = workload.system(
+        providers=[hosted, workload.CANNED],
+        routes=routes,
+        agents=agents,
+        workflow={"entry": "front"},
+    )
+
+    assert agent_config.of_workload(front)["contract"] == "v1.0"
+    config = agent_config.of_workload(research)
+    assert config["contract"] == "v1.1"
+    assert config["providers"] == [
+        {
+            "name": "claude",
+            "type": "Anthropic",
+            "anthropic": {
+                "baseURL": "https://api.anthropic.com/v1",
+                "timeoutSeconds": 30.0,
+                "apiKey": {
+                    "file": "/etc/agentsystem/keys/claude/key",
+                    "secretName": "keys",
+                    "secretKey": "claude",
+                },
+            },
+        }
+    ]
+
+
 def test_a_laptop_gets_every_agent_in_one_file() -> None:
     body = builders.system("support", "shop", **FIELDS)["spec"]
     config = agent_config.render_config(

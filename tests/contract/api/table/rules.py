@@ -10,6 +10,8 @@ WITH_OPENAI = {
     "spec.providers[1]": OPENAI,
     "spec.routes[0].chain[1]": {"provider": "hosted", "model": "gpt-4o-mini"},
 }
+ANTHROPIC = {"name": "hosted", "type": "Anthropic", "anthropic": {}}
+WITH_ANTHROPIC = {**WITH_OPENAI, "spec.providers[1]": ANTHROPIC}
 SQLITE = {"spec.memory.sessions": {"store": "SQLite"}}
 PROMPT = {"configMapKeyRef": {"name": "prompts", "key": "front.txt"}}
 REPLICAS = "spec.agents[0].replicas"
@@ -130,7 +132,32 @@ _PROVIDERS = (
         "openai without a model",
         {**WITH_OPENAI, "spec.routes[0].chain[1].model": REMOVED},
         "spec.routes",
-        says="a provider of type OpenAI needs a model in route: chat; add chain[].model",
+        says="a provider that is not Scripted needs a model in route: chat; add chain[].model",
+    ),
+    bad(
+        "anthropic without its section",
+        {"spec.providers[1]": {"name": "hosted", "type": "Anthropic"}},
+        "spec.providers[1].anthropic",
+        says="is required with type Anthropic",
+    ),
+    bad(
+        "anthropic with a foreign section",
+        {"spec.providers[1]": {**ANTHROPIC, "openAI": {}}},
+        "spec.providers[1].openAI",
+        says="is only for type OpenAI",
+    ),
+    bad(
+        "openai with the section of anthropic",
+        {"spec.providers[1]": {**OPENAI, "anthropic": {}}},
+        "spec.providers[1].anthropic",
+        says="is only for type Anthropic",
+    ),
+    good("anthropic with a model", WITH_ANTHROPIC),
+    bad(
+        "anthropic without a model",
+        {**WITH_ANTHROPIC, "spec.routes[0].chain[1].model": REMOVED},
+        "spec.routes",
+        says="a provider that is not Scripted needs a model in route: chat; add chain[].model",
     ),
     good("scripted with a model", {"spec.routes[0].chain[0].model": "any"}),
 )

@@ -3,10 +3,11 @@
 from typing import Any
 
 from tests.contract.api.case import bad, good
-from tests.contract.api.table.rules import WITH_OPENAI
+from tests.contract.api.table.rules import WITH_ANTHROPIC, WITH_OPENAI
 
 URL = "spec.providers[1].openAI.baseURL"
 TIMEOUT = "spec.providers[1].openAI.timeout"
+ANTHROPIC = "spec.providers[1].anthropic"
 TTL = "spec.memory.sessions.ttl"
 SIZE = "spec.memory.sessions.sqlite.size"
 
@@ -84,4 +85,28 @@ _SIZES = (
     ),
 )
 
-CASES = (*_URLS, *_DURATIONS, *_SIZES)
+_ANTHROPIC = (
+    good(
+        "anthropic with everything",
+        {
+            **WITH_ANTHROPIC,
+            f"{ANTHROPIC}.baseURL": "http://models.shop.svc:8080/v1",
+            f"{ANTHROPIC}.timeout": "10m",
+            f"{ANTHROPIC}.apiKeySecretRef": {"name": "keys", "key": "anthropic"},
+        },
+    ),
+    bad(
+        "anthropic with a query",
+        {**WITH_ANTHROPIC, f"{ANTHROPIC}.baseURL": "https://api.example.com/v1?key=x"},
+        f"{ANTHROPIC}.baseURL",
+        says="for example https://api.anthropic.com/v1",
+    ),
+    bad(
+        "anthropic with too short a timeout",
+        {**WITH_ANTHROPIC, f"{ANTHROPIC}.timeout": "99ms"},
+        f"{ANTHROPIC}.timeout",
+        says="must be between 100ms and 10m",
+    ),
+)
+
+CASES = (*_URLS, *_DURATIONS, *_SIZES, *_ANTHROPIC)
