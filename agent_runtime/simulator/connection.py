@@ -57,6 +57,7 @@ class Connection(asyncio.Protocol):
         self._request = Request()
         self._parts: list[bytes] = []
         self._size = 0
+        self._upgrade = False
         self._waiting: deque[Request] = deque()
         self._task: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
@@ -112,6 +113,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Ask for the body of a client that waits to be asked."""
         self._size = 0
+        self._upgrade = self._parser.should_upgrade()
         if self._request.headers.get(b"expect", "").lower() == "100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -122,6 +124,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Answer, or let the request wait for the answer before."""
+        if self._upgrade:
+            return  # the parser stops here, and `data_received` says why
         request = self._request
         request.method = self._parser.get_method().decode("latin-1")
         request.path = request.path.partition("?")[0]
