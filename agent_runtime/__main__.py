@@ -15,6 +15,7 @@ from pathlib import Path
 import prometheus_client
 import uvloop
 
+from agent_runtime import listening
 from agent_runtime.app import config_file, server
 from agent_runtime.memory.base import StoreUnavailable
 from agent_runtime.observability import logs
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # as process 1 of a container we would not even notice a SIGTERM that comes this early
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    options = _parser().parse_args(arguments)
+    options = command_line().parse_args(arguments)
     logs.set_up()
     return int(options.run(options))
 
@@ -44,7 +45,7 @@ def _serve(options: argparse.Namespace) -> int:
         listeners = server.bind(options.host, options.port, options.metrics_port)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.serve(config, surroundings, listeners))
-    except (server.CannotListen, StoreUnavailable) as exc:
+    except (listening.CannotListen, StoreUnavailable) as exc:
         return _complain(str(exc), code=1)
     return 0
 
@@ -57,13 +58,12 @@ def _simulate(options: argparse.Namespace) -> int:
     except (OSError, UnicodeDecodeError) as exc:
         return _complain(f"{options.control} cannot be read: {exc}", code=2)
     try:
-        listeners = simulator.bind(
-            options.host, options.port, options.control_host, options.control_port
-        )
-    except simulator.CannotListen as exc:
+        api = listening.bound(options.host, options.port)
+        orders = listening.bound(options.control_host, options.control_port)
+    except listening.CannotListen as exc:
         return _complain(str(exc), code=1)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(simulator.serve(control, listeners))
+        runner.run(simulator.serve(control, api, orders))
     return 0
 
 
@@ -77,7 +77,8 @@ def _complain(*lines: str, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(prog="agent-runtime", description="Runs agents.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="answer for the agents of a rendered config"))

@@ -135,9 +135,14 @@ def parse_control(body: bytes) -> Control:
     except orjson.JSONDecodeError as exc:
         fix = f"see line {exc.lineno}, column {exc.colno}"
         raise Invalid([Problem("(whole body)", "is not valid JSON", fix)]) from exc
+    return control_of(document, whole="(whole body)")
+
+
+def control_of(document: Any, *, whole: str) -> Control:  # a JSON edge
+    """Return a parsed document as what it orders, or raise `Invalid` naming each wrong field."""
     if not isinstance(document, dict):
-        fix = 'send an object such as {"rules": []}'
-        raise Invalid([Problem("(whole body)", "is no JSON object", fix)])
+        fix = 'write an object such as {"rules": []}'
+        raise Invalid([Problem(whole, "is no object", fix)])
     try:
         return Control.model_validate(document)
     except ValidationError as exc:

@@ -27,8 +27,8 @@ TOOL = {
 @asynccontextmanager
 async def talking(**document: Any) -> AsyncIterator[tuple[AsyncOpenAI, Simulated]]:
     async with simulating(**{"answers": SCRIPT, **document}) as simulator:
-        options = {"base_url": f"{simulator.url}/v1", "api_key": "sk-secret", "max_retries": 0}
-        async with AsyncOpenAI(**options) as api:
+        url = f"{simulator.url}/v1"
+        async with AsyncOpenAI(base_url=url, api_key="sk-secret", max_retries=0) as api:
             yield api, simulator
 
 

@@ -1,5 +1,7 @@
 """The simulator's tokens, limits, prompt cache and counts."""
 
+from typing import Any
+
 import pytest
 
 from agent_runtime.simulator import token_count
@@ -26,7 +28,7 @@ def test_words_become_tokens_of_six_characters(text: str, tokens: list[str]) -> 
 
 def test_a_conversation_counts_its_texts_images_tools_and_roles() -> None:
     parts = [{"type": "text", "text": "what is this"}, {"type": "image_url", "image_url": {}}]
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "system", "content": "be kind"},
         {"role": "user", "content": parts},
         {"role": "assistant", "content": None, "tool_calls": [1, 2]},
