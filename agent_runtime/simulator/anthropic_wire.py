@@ -1,6 +1,7 @@
 """Anthropic's protocol, the provider's side: messages, their stream events, errors."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -184,7 +185,7 @@ def _tools(body: Json) -> list[Tool]:
     for index, tool in enumerate(exchange.checked(body, "tools", list) or ()):
         if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
             raise Refused(400, f"tools.{index}.name: Field required")
-        tools.append(Tool(tool["name"], tool.get("input_schema") or {}))
+        tools.append(Tool(tool["name"], exchange.checked(tool, "input_schema", dict) or {}))
     return tools
 
 
@@ -209,6 +210,8 @@ def _blocks(body: Json, messages: Sequence[Json]) -> list[Block]:
         blocks.append(Block(role, token_count.MESSAGE_TOKENS, marked=False))
         parts = _parts(message, "content")
         blocks += [_block(role, part, token_count.of_part) for part in parts]
+    if body.get("cache_control"):  # of the whole request: up to its last block
+        blocks[-1] = replace(blocks[-1], marked=True)
     return blocks
 
 

@@ -92,19 +92,28 @@ def example(schema: Any, depth: int = 0) -> Any:  # a JSON edge
         return None
     if "const" in schema:
         return schema["const"]
-    if choices := schema.get("enum"):
+    if choices := _list(schema, "enum"):
         return choices[0]
-    if options := schema.get("anyOf") or schema.get("oneOf"):
+    if options := _list(schema, "anyOf") or _list(schema, "oneOf"):
         return example(options[0], depth + 1)
-    kind = schema.get("type", "object")
-    if isinstance(kind, list):
-        kind = kind[0] if kind else "null"
+    kinds = _list(schema, "type") or [schema.get("type", "object")]
+    return _of_kind(str(kinds[0]), schema, depth)
+
+
+def _of_kind(kind: str, schema: Json, depth: int) -> Any:
     if kind == "object":
-        properties = schema.get("properties") or {}
+        properties = schema.get("properties")
+        if not isinstance(properties, dict):
+            return {}
         return {name: example(part, depth + 1) for name, part in properties.items()}
     if kind == "array":
         return [example(schema.get("items", {"type": "string"}), depth + 1)]
-    return {"string": "text", "integer": 1, "number": 1.5, "boolean": True}.get(str(kind))
+    return {"string": "text", "integer": 1, "number": 1.5, "boolean": True}.get(kind)
+
+
+def _list(schema: Json, name: str) -> list[Any]:
+    value = schema.get(name)
+    return value if isinstance(value, list) else []
 
 
 def _fault(fault: ScriptFault | None) -> Fault | None:

@@ -52,6 +52,15 @@ class Fault(Strict):
     after_chunks: Chunks | None = Field(None, alias="afterChunks")
     content_type: Annotated[str, Field(max_length=200)] = Field("text/html", alias="contentType")
 
+    @field_validator("body")
+    @classmethod
+    def _body_can_be_sent(cls, body: Any) -> Any:
+        try:
+            orjson.dumps([[[[[[body]]]]]])  # as deep as GET /control shows it
+        except TypeError as exc:
+            raise ValueError("is nested too deeply or is no JSON; flatten it") from exc
+        return body
+
     @field_validator("content_type")
     @classmethod
     def _content_type_is_a_header(cls, text: str) -> str:

@@ -224,7 +224,7 @@ def _tools(body: Json) -> list[Tool]:
         function = tool.get("function") if isinstance(tool, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise Refused(400, f"tools[{index}].function.name: Field required")
-        tools.append(Tool(function["name"], function.get("parameters") or {}))
+        tools.append(Tool(function["name"], exchange.checked(function, "parameters", dict) or {}))
     return tools
 
 
@@ -233,20 +233,19 @@ def _must_call(choice: Any, tools: Sequence[Tool]) -> str | None:  # a JSON edge
         return tools[0].name if tools else None
     if not isinstance(choice, dict):
         return None
-    name = (choice.get("function") or {}).get("name")
+    function = choice.get("function")
+    name = function.get("name") if isinstance(function, dict) else None
     if not any(tool.name == name for tool in tools):
         raise Refused(400, "tool_choice: names a tool that is not offered", code="invalid_value")
     return str(name)
 
 
 def _json_schema(wanted: Json | None) -> Json | None:
-    match (wanted or {}).get("type"):
-        case "json_object":
-            return {}
-        case "json_schema":
-            named = (wanted or {}).get("json_schema")
-            return (named or {}).get("schema") or {} if isinstance(named, dict | None) else {}
-    return None
+    kind = wanted.get("type") if wanted else None
+    if wanted and kind == "json_schema":
+        named = exchange.checked(wanted, "json_schema", dict) or {}
+        return exchange.checked(named, "schema", dict) or {}
+    return {} if kind == "json_object" else None
 
 
 def _inputs(given: Any) -> list[tuple[bytes, int]]:  # a JSON edge

@@ -1,5 +1,6 @@
 """What is answered to a request: route, key, limit, fault, answer, bill. No socket in sight."""
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 
 import orjson
 
+from agent_runtime.observability import logs
 from agent_runtime.problems import Invalid
 from agent_runtime.providers.base import Json
 from agent_runtime.simulator import anthropic_wire, delivery, openai_wire
@@ -27,6 +29,8 @@ _HEALTHY = orjson.dumps({"status": "ok"})
 _NO_MODEL = "-"  # the request could not be read so far
 
 Clock = Callable[[], float]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,9 @@ class Simulation:
             return reply(call)
         except Refused as exc:
             return _refusal(wire, exc, headers, ticket)
+        except Exception as exc:  # noqa: BLE001  # a fault of ours must not end the simulation
+            _log.error("request failed", extra={"exception": logs.place_of(exc)})
+            return delivery.whole(500, wire.error(500), headers=headers, ticket=ticket)
 
     def _answer(self, call: _Call) -> Delivery:
         asked = call.wire.asked(call.body)

@@ -123,6 +123,15 @@ async def test_a_marked_prefix_is_written_to_the_cache_and_read_from_it() -> Non
     }  # fmt: skip
 
 
+async def test_a_mark_on_the_request_caches_all_of_it() -> None:
+    async with simulating() as simulator:
+        body = message("a b", cache_control={"type": "ephemeral"})
+        usages = [(await post(simulator, body))[1]["usage"] for _ in range(2)]
+    assert [usage["cache_creation_input_tokens"] for usage in usages] == [5, 0]
+    assert [usage["cache_read_input_tokens"] for usage in usages] == [0, 5]
+    assert [usage["input_tokens"] for usage in usages] == [0, 0]
+
+
 async def test_another_key_does_not_read_the_cache() -> None:
     async with simulating() as simulator:
         body = message(system=[CACHED])
