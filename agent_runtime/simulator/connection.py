@@ -14,6 +14,7 @@ from typing import cast
 
 import httptools
 
+from agent_runtime.simulator.counts import Ticket
 from agent_runtime.simulator.delivery import Delivery, End, whole
 from agent_runtime.simulator.exchange import Headers, Request
 
@@ -60,6 +61,8 @@ class Connection(asyncio.Protocol):
         self._upgrade = False
         self._waiting: deque[Request] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._ticket: Ticket | None = None  # of the answer that the task sends
+        self._sent = 0  # its pieces so far
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -76,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         if self._task:
             self._task.cancel()
+            self._give_up()  # a task that has not begun would never do so
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; what is no HTTP is told so."""
@@ -158,11 +162,11 @@ class Connection(asyncio.Protocol):
             if not request.keep_alive:
                 self._transport.close()
             return
+        self._ticket, self._sent = delivery.ticket, 0
         sending = self._send(delivery, request)
         self._task = asyncio.get_running_loop().create_task(sending)
 
     async def _send(self, delivery: Delivery, request: Request) -> None:
-        sent = 0
         try:
             if delivery.first_s:
                 await asyncio.sleep(delivery.first_s)
@@ -173,19 +177,22 @@ class Connection(asyncio.Protocol):
                         await asyncio.sleep(delivery.piece_s)
                     await self._writable.wait()
                     self._write(delivery, piece)
-                    sent += 1
+                    self._sent += 1
                     await asyncio.sleep(0)  # a long answer must not keep the loop to itself
                 self._write(delivery, delivery.closing)
-            await self._end(delivery, sent)
+            await self._end(delivery)
         finally:
-            if delivery.ticket:  # no effect after a good end
-                delivery.ticket.broken(sent)
+            self._give_up()
         self._task = None
         if not request.keep_alive or self._transport.is_closing():
             self._transport.close()
             return
         while self._waiting and self._task is None:
             self._answer(self._waiting.popleft())
+
+    def _give_up(self) -> None:
+        if self._ticket:  # no effect after a good end
+            self._ticket.broken(self._sent)
 
     async def _open(self, delivery: Delivery, *, close: bool) -> None:
         head = _head(delivery, close=close)
@@ -205,12 +212,12 @@ class Connection(asyncio.Protocol):
             data = b"%x\r\n%b\r\n" % (len(data), data)
         self._transport.write(data)
 
-    async def _end(self, delivery: Delivery, sent: int) -> None:
+    async def _end(self, delivery: Delivery) -> None:
         match delivery.end:
             case End.COMPLETE:
                 if delivery.length is None:
                     self._transport.write(b"0\r\n\r\n")
-                _complete(delivery, sent)
+                _complete(delivery, self._sent)
             case End.CLOSE:
                 self._transport.close()
             case End.HANG:

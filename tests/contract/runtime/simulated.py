@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from blockbuster import BlockBuster, blockbuster_ctx
 
 from agent_runtime.simulator.connection import Connections, Handler
 from agent_runtime.simulator.control import ControlEndpoint
@@ -101,15 +102,17 @@ async def listening(connections: Connections) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def simulating(**document: Any) -> AsyncIterator[Simulated]:
-    """Simulate in this process, on free loopback ports."""
+    """Simulate in this process, on free loopback ports; blocking the loop fails the test."""
     simulation = Simulation(Control.model_validate(document))
     orders: Handler = ControlEndpoint(simulation).handle
-    async with (
-        listening(Connections(simulation.handle, simulation.count_status)) as url,
-        listening(Connections(orders, lambda _: None)) as control_url,
-        aiohttp.ClientSession() as http,
-    ):
-        yield Simulated(url, control_url, http)
+    with blockbuster_ctx(scanned_modules=["agent_runtime"]) as detector:
+        assert isinstance(detector, BlockBuster)
+        async with (
+            listening(Connections(simulation.handle, simulation.count_status)) as url,
+            listening(Connections(orders, lambda _: None)) as control_url,
+            aiohttp.ClientSession() as http,
+        ):
+            yield Simulated(url, control_url, http)
 
 
 def ask(text: str = "hello", **more: Any) -> dict[str, Any]:

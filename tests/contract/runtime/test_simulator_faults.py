@@ -259,3 +259,18 @@ async def test_what_is_no_request_is_refused(request_: bytes) -> None:
         received = await connection.rest()
         connection.close()
     assert received.startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_body_may_be_announced_first_and_come_in_chunks() -> None:
+    content = json.dumps(ask()).encode()
+    head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n"
+    async with simulating(answers=SCRIPT) as simulator:
+        port = int(simulator.url.rpartition(":")[2])
+        connection = Raw(*await asyncio.open_connection("127.0.0.1", port))
+        connection.writer.write(f"{head}transfer-encoding: chunked\r\n\r\n".encode())
+        await connection.until(b"HTTP/1.1 100 Continue\r\n\r\n")
+        for part in (content[:10], content[10:]):
+            connection.writer.write(b"%x\r\n%b\r\n" % (len(part), part))
+        connection.writer.write(END)
+        await connection.until(b'"one two three"')
+        connection.close()
