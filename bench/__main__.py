@@ -7,9 +7,9 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import faults, operator, report, runtime
+from bench import faults, operator, report, runtime, simulator
 
-BENCHES = {"faults": faults, "operator": operator, "runtime": runtime}
+BENCHES = {"faults": faults, "operator": operator, "runtime": runtime, "simulator": simulator}
 
 
 ENDED = 128 + signal.SIGTERM

@@ -24,7 +24,7 @@ from bench import report
 ROOT = Path(__file__).resolve().parent.parent
 LUA = """
 wrk.method = "POST"
-wrk.body = '{"messages": [{"role": "user", "content": "hello"}]}'
+wrk.body = '{"model": "front", "messages": [{"role": "user", "content": "hello"}]}'
 wrk.headers["Content-Type"] = "application/json"
 function done(summary, latency)
   local e = summary.errors

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import uvicorn
 
+from agent_runtime import listening
 from agent_runtime.app import limits
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.application import Application
@@ -28,10 +29,6 @@ _TICK_SECONDS = 0.05
 _log = logging.getLogger(__name__)
 
 
-class CannotListen(Exception):  # the condition is the name
-    """An address cannot be bound; give up."""
-
-
 @dataclass(frozen=True, slots=True)
 class Listeners:
     """Bound sockets; port 0 in `bind` lets the kernel choose."""
@@ -42,19 +39,7 @@ class Listeners:
 
 def bind(host: str, port: int, metrics_port: int) -> Listeners:
     """Return both listening sockets, or raise `CannotListen` that names the address."""
-    return Listeners(_bound(host, port), _bound(host, metrics_port))
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as exc:
-        raise CannotListen(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
-    listener.setblocking(False)
-    return listener
+    return Listeners(listening.bound(host, port), listening.bound(host, metrics_port))
 
 
 class EmbeddedServer(uvicorn.Server):
@@ -111,14 +96,9 @@ def _fields(config: Config, listeners: Listeners) -> dict[str, object]:
         "system": config.system,
         "namespace": config.namespace,
         "agents": [agent.name for agent in config.agents],
-        "address": _address(listeners.api),
-        "metrics_address": _address(listeners.metrics),
+        "address": listening.address_of(listeners.api),
+        "metrics_address": listening.address_of(listeners.metrics),
     }
-
-
-def _address(listener: socket.socket) -> str:
-    host, port, *_ = listener.getsockname()
-    return f"{host}:{port}"
 
 
 async def _drain(admission: Admission, grace_s: float, stop: "_Stop") -> None:

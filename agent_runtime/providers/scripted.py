@@ -22,6 +22,16 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """What a script says to one request, and how."""
+
+    text: str
+    tokens: Tokens | None
+    latency: Latency
+    fault: Fault | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Plan:
     """What one request will do."""
 
@@ -57,14 +67,39 @@ class _CompiledRule:
         return self.rule.answer or "", values | _captured(recalled)
 
 
+class Reader:
+    """Reads a `Script`: counts the requests, and finds what each one is told."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._rules = [_CompiledRule(rule) for rule in script.rules]
+        self._requests = itertools.count(1)
+
+    def line(self, messages: Sequence[Json], agent: str) -> Line:
+        """Return what is said to the conversation, in the name of `agent`."""
+        said = [tokens.text_of(m) for m in messages if m.get("role") == "user"] or [""]
+        number = next(self._requests)
+        template, rule = self._script.default, None
+        values: dict[str, str] = {}
+        for candidate in self._rules:
+            if found := candidate.answer(said):
+                (template, values), rule = found, candidate
+                break
+        values |= {"agent": agent, "message": said[-1][:_MESSAGE_SHOWN], "turn": str(len(said))}
+        return Line(
+            text=PLACEHOLDER.sub(lambda hit: values.get(hit.group(1), hit.group()), template),
+            tokens=rule.rule.tokens if rule else None,
+            latency=(rule and rule.rule.latency) or self._script.latency,
+            fault=_due(self._script.faults, number) or (rule and _rule_fault(rule)) or None,
+        )
+
+
 class ScriptedProvider:
     """Answers from a `Script`; `sleep` is a parameter so that tests need not wait."""
 
     def __init__(self, name: str, script: Script, *, sleep: Sleep = asyncio.sleep) -> None:
         self._name = name
-        self._script = script
-        self._rules = [_CompiledRule(rule) for rule in script.rules]
-        self._requests = itertools.count(1)
+        self._reader = Reader(script)
         self._sleep = sleep
 
     async def complete(self, prompt: Prompt) -> Answer:
@@ -99,25 +134,10 @@ class ScriptedProvider:
         yield Chunk({}, plan.finish_reason, plan.usage)
 
     def _plan(self, prompt: Prompt) -> _Plan:
-        said = [tokens.text_of(m) for m in prompt.messages if m.get("role") == "user"] or [""]
-        number = next(self._requests)
-        template, rule = self._script.default, None
-        values: dict[str, str] = {}
-        for candidate in self._rules:
-            if found := candidate.answer(said):
-                (template, values), rule = found, candidate
-                break
-        values |= {"agent": prompt.agent, "message": said[-1][:_MESSAGE_SHOWN]}
-        values["turn"] = str(len(said))
-        text = PLACEHOLDER.sub(lambda hit: values.get(hit.group(1), hit.group()), template)
-        pieces, finish_reason = _cut(tokens.split_tokens(text), prompt.options)
-        return _Plan(
-            pieces=pieces,
-            finish_reason=finish_reason,
-            usage=_usage(prompt, pieces, rule.rule.tokens if rule else None),
-            latency=(rule and rule.rule.latency) or self._script.latency,
-            fault=_due(self._script.faults, number) or (rule and _rule_fault(rule)) or None,
-        )
+        line = self._reader.line(prompt.messages, prompt.agent)
+        pieces, finish_reason = _cut(tokens.split_tokens(line.text), prompt.options)
+        usage = _usage(prompt, pieces, line.tokens)
+        return _Plan(pieces, finish_reason, usage, line.latency, line.fault)
 
     def _failure(self, fault: Fault, seen_as: ErrorClass | None = None) -> ProviderError:
         match fault.kind:
