@@ -205,7 +205,7 @@ class Case:
             return not await self._owned()
         # Pods that are slow to become ready make no writes of ours; a rollout that is stuck ends
         # the waiting all the same.
-        patience = quiet_s * (STUCK if conditions(system).get("Progressing") == "True" else 1)
+        patience = quiet_s * (STUCK if _is_moving(system) else 1)
         seen = system.get("status", {}).get("observedGeneration")
         return bool(seen == system["metadata"]["generation"]) and quiet >= patience
 
@@ -337,6 +337,14 @@ async def _collected(admin: Admin) -> None:
         return await admin.get("ConfigMap", name, "default") is None
 
     await eventually("the garbage collector knows the kind", is_gone, within_s=COLLECTOR_S)
+
+
+def _is_moving(system: Object) -> bool:
+    """Say whether pods are still to come or to go."""
+    agents = (system.get("status") or {}).get("agents") or []
+    return conditions(system).get("Progressing") == "True" or any(
+        agent.get("ready") != agent.get("desired") for agent in agents
+    )
 
 
 def conditions(system: Object) -> dict[str, str]:
