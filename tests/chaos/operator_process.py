@@ -6,12 +6,11 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import ROOT
+from tests.chaos.prefork import Forked, Press
 
 STOP_S = 30.0
 
@@ -19,17 +18,19 @@ STOP_S = 30.0
 class Supervised:
     """An operator process that comes back after each end, until it is stopped."""
 
-    def __init__(self, *, kubeconfig: Path, log: Path, namespace: str, identity: str) -> None:
+    def __init__(
+        self, press: Press, *, kubeconfig: Path, log: Path, namespace: str, identity: str
+    ) -> None:
         self.log = log
         self.starts = 0
-        self._command = [
-            *(sys.executable, "-m", "agentsystem_operator"),
+        self._press = press
+        self._arguments = [
             *("--kubeconfig", str(kubeconfig), "--namespaces", namespace),
             *("--namespace", namespace, "--identity", identity),
             *("--metrics-host", "127.0.0.1", "--metrics-port", "0"),
         ]
-        self._env = {**os.environ, "PYTHONPATH": str(ROOT / "operator"), "POD_NAME": identity}
-        self._process: asyncio.subprocess.Process | None = None
+        self._env = {**os.environ, "POD_NAME": identity}
+        self._process: Forked | None = None
         self._up = asyncio.Event()
         self._up.set()
         self._supervisor: asyncio.Task[None] | None = None
@@ -82,10 +83,9 @@ class Supervised:
     async def _supervise(self) -> None:
         while True:
             await self._up.wait()
-            with self.log.open("ab") as sink:
-                self._process = await asyncio.create_subprocess_exec(
-                    *self._command, cwd=ROOT, env=self._env, stdout=sink, stderr=sink
-                )
+            self._process = await self._press.operator(
+                self._arguments, environment=self._env, log=self.log
+            )
             self.starts += 1
             await self._process.wait()
 
@@ -93,16 +93,14 @@ class Supervised:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        with suppress(ProcessLookupError):
-            process.send_signal(number)
+        process.send_signal(number)
         try:
             async with asyncio.timeout(STOP_S):
                 await process.wait()
         except TimeoutError:
-            with suppress(ProcessLookupError):
-                process.kill()
+            process.send_signal(signal.SIGKILL)
             await process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.returncode is None:
+        if self._process is not None:
             self._process.send_signal(number)

@@ -38,6 +38,7 @@ from tests.chaos.admin import Admin, eventually
 from tests.chaos.operator_process import Supervised
 from tests.chaos.past import Past
 from tests.chaos.pods import ReadyPods
+from tests.chaos.prefork import Press
 from tests.chaos.proxy import Proxy
 from tests.conftest import ROOT
 from tests.kube import Object
@@ -152,6 +153,7 @@ class Case:
         kubeconfig.write_text(_kubeconfig(proxy.url, self.rig.authority.ca.decode(), token))
         kubeconfig.chmod(0o600)
         process = Supervised(
+            self.rig.press,
             kubeconfig=kubeconfig,
             log=self.rig.folder / f"{self.ns}-{name}.log",
             namespace=self.ns,
@@ -203,7 +205,7 @@ class Case:
             return not await self._owned()
         # Pods that are slow to become ready make no writes of ours; a rollout that is stuck ends
         # the waiting all the same.
-        patience = quiet_s * (STUCK if conditions(system).get("Progressing") == "True" else 1)
+        patience = quiet_s * (STUCK if _is_moving(system) else 1)
         seen = system.get("status", {}).get("observedGeneration")
         return bool(seen == system["metadata"]["generation"]) and quiet >= patience
 
@@ -248,9 +250,10 @@ class Rig:
     """What all cases of a run share."""
 
     def __init__(
-        self, admin: Admin, folder: Path, *, cluster: str, run: str, settle_s: float
+        self, admin: Admin, press: Press, folder: Path, *, cluster: str, run: str, settle_s: float
     ) -> None:
         self.admin = admin
+        self.press = press
         self.cluster = cluster
         """Name of the dev cluster, whose audit log may be asked."""
         self.folder = folder
@@ -299,11 +302,14 @@ async def running(
         tasks = []
         if not (nodes or {})["items"]:
             tasks.append(asyncio.create_task(ReadyPods(admin).run()))
+        press = Press()
         try:
+            await press.start()
             cluster = kubeconfig.parent.name
             run = secrets.token_hex(3)
-            yield Rig(admin, folder, cluster=cluster, run=run, settle_s=settle_s)
+            yield Rig(admin, press, folder, cluster=cluster, run=run, settle_s=settle_s)
         finally:
+            await press.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -331,6 +337,14 @@ async def _collected(admin: Admin) -> None:
         return await admin.get("ConfigMap", name, "default") is None
 
     await eventually("the garbage collector knows the kind", is_gone, within_s=COLLECTOR_S)
+
+
+def _is_moving(system: Object) -> bool:
+    """Say whether pods are still to come or to go."""
+    agents = (system.get("status") or {}).get("agents") or []
+    return conditions(system).get("Progressing") == "True" or any(
+        agent.get("ready") != agent.get("desired") for agent in agents
+    )
 
 
 def conditions(system: Object) -> dict[str, str]:

@@ -25,7 +25,7 @@ from tests.chaos.sweeps import (
 )
 from tests.chaos.trial import NOTHING, References, Trial, Verdict
 
-PARALLEL = 6
+PARALLEL = 16
 """Cases at once on two cores: most of a case is waiting for silence."""
 
 
