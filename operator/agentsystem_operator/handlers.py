@@ -82,8 +82,7 @@ class EverythingElse(Collection[Any]):
     def __contains__(self, task: object) -> bool:
         if not isinstance(task, asyncio.Task):
             return True
-        code = getattr(task.get_coro(), "cr_code", None)
-        return code is None or not inspect.getfile(code).startswith(_KOPF)
+        return not _is_kopfs(task)
 
     def __iter__(self) -> Iterator[Any]:
         return (task for task in asyncio.all_tasks() if task in self)
@@ -194,16 +193,32 @@ class SystemsWatch:
 
 
 def complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what broke in a callback of the event loop; kopf's own is known and harmless.
+    """Log what broke in a callback of the event loop; two things of kopf's are known and harmless.
 
     kopf cancels a request that is on its way by looking for the current task in a callback, where
-    there is none; the request ends with its session anyway.
+    there is none; the request ends with its session anyway. And when it looks at what the cluster
+    serves, with many requests at once, it waits for the first failure and forgets the others.
     """
-    exc = context.get("exception")
+    exc, future = context.get("exception"), context.get("future")
     if isinstance(exc, AssertionError) and _raised_in(exc).startswith(_KOPF):
+        return
+    if exc is not None and _is_of_the_api(exc) and _is_kopfs(future):
+        logger.info("another request of kopf's failed", extra={"error": type(exc).__name__})
         return
     del loop
     logger.error("callback broke: %s", context.get("message"), exc_info=exc)
+
+
+def _is_of_the_api(exc: BaseException) -> bool:
+    """Say whether the apiserver, or the way to it, is at fault."""
+    of_kopf = type(exc).__module__.startswith("kopf.")  # its APIError, which it does not export
+    return of_kopf or isinstance(exc, aiohttp.ClientError | OSError)
+
+
+def _is_kopfs(task: object) -> bool:
+    """Say whether a task runs a function of kopf's."""
+    code = getattr(task.get_coro(), "cr_code", None) if isinstance(task, asyncio.Task) else None
+    return code is not None and inspect.getfile(code).startswith(_KOPF)
 
 
 def _raised_in(exc: BaseException) -> str:

@@ -95,5 +95,22 @@ def test_a_broken_callback_of_ours_is_logged_and_kopfs_known_one_is_not(
     assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
+async def test_a_request_of_kopfs_that_it_forgot_is_told_in_a_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    loop = asyncio.get_running_loop()
+    kopfs = asyncio.create_task(kopf.operator(standalone=True))
+    ours = asyncio.create_task(asyncio.sleep(0))
+    for task in (kopfs, ours):
+        handlers.complain(loop, {"message": "forgotten", "exception": OSError(), "future": task})
+    kopfs.cancel()
+    await asyncio.gather(kopfs, ours, return_exceptions=True)
+    assert [(r.levelname, r.exc_info is not None) for r in caplog.records] == [
+        ("INFO", False),
+        ("ERROR", True),
+    ]
+
+
 def _assert_nothing() -> None:
     raise AssertionError
