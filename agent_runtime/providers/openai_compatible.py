@@ -80,8 +80,17 @@ class _Reading:
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
             if delta := choice.get("delta"):
                 _check_delta(delta)
-                found.append(delta)
+                if said := _said(delta):
+                    found.append(said)
         return found
+
+
+def _said(delta: Json) -> Json:
+    """Return what a delta says: the first one often names nothing but the role.
+
+    Until something was said another provider can take over.
+    """
+    return {key: value for key, value in delta.items() if key != "role" and value}
 
 
 def _check_delta(delta: Any) -> None:  # a JSON edge
