@@ -5,7 +5,8 @@ wire protocol (`openai_compatible`, `anthropic`) says what is sent and reads wha
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import functools
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -202,7 +203,16 @@ class Caller:
             name, prefix = self._key_header
             headers[name] = f"{prefix}{await self._key.value()}"
         try:
-            async with await self._ask(orjson.dumps(body), headers, bounds, silence) as response:
+            # no redirects: they would carry the key and the conversation elsewhere
+            send = functools.partial(
+                self._http.post,
+                self._url,
+                data=orjson.dumps(body),
+                headers=headers,
+                timeout=bounds,
+                allow_redirects=False,
+            )
+            async with await _asked(send, silence) as response:
                 if response.status != 200:
                     raise self._refusal(response, await _error_of(response))
                 yield response
@@ -213,39 +223,6 @@ class Caller:
             raise self.error(ErrorClass.TIMEOUT, text) from exc
         except (aiohttp.ClientError, OSError) as exc:
             raise self.error(ErrorClass.CONNECT, "cannot be reached") from exc
-
-    async def _ask(
-        self,
-        body: bytes,
-        headers: dict[str, str],
-        bounds: aiohttp.ClientTimeout,
-        silence: Silence | None,
-    ) -> aiohttp.ClientResponse:
-        """Return the response; ask once more if a kept connection turns out to be closed."""
-        asked_at = asyncio.get_running_loop().time()
-        try:
-            return await self._ask_once(body, headers, bounds, silence)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
-            late = asyncio.get_running_loop().time() - asked_at > STALE_SECONDS
-            if late or isinstance(exc, aiohttp.ClientConnectorError):
-                raise
-        return await self._ask_once(body, headers, bounds, silence)
-
-    async def _ask_once(
-        self,
-        body: bytes,
-        headers: dict[str, str],
-        bounds: aiohttp.ClientTimeout,
-        silence: Silence | None,
-    ) -> aiohttp.ClientResponse:
-        # no redirects: they would carry the key and the conversation elsewhere
-        sending = self._http.post(
-            self._url, data=body, headers=headers, timeout=bounds, allow_redirects=False
-        )
-        if silence is None:
-            return await sending
-        async with silence.wait():  # headers that trickle in are silence too
-            return await sending
 
     def _refusal(self, response: aiohttp.ClientResponse, error: Json | None) -> ProviderError:
         found = failures.class_of(response.status, error)
@@ -259,6 +236,29 @@ class Caller:
 
     def _connect_s(self) -> float:
         return min(self.endpoint.timeout_s, CONNECT_SECONDS)
+
+
+Send = Callable[[], Awaitable[aiohttp.ClientResponse]]
+
+
+async def _asked(send: Send, silence: Silence | None) -> aiohttp.ClientResponse:
+    """Return the response; ask once more if a kept connection turns out to be closed."""
+    clock = asyncio.get_running_loop().time
+    asked_at = clock()
+    try:
+        return await _headers(send, silence)
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
+        late = clock() - asked_at > STALE_SECONDS
+        if late or isinstance(exc, aiohttp.ClientConnectorError):
+            raise
+    return await _headers(send, silence)
+
+
+async def _headers(send: Send, silence: Silence | None) -> aiohttp.ClientResponse:
+    if silence is None:
+        return await send()
+    async with silence.wait():  # headers that trickle in are silence too
+        return await send()
 
 
 async def _events(

@@ -20,7 +20,8 @@ from tests.contract.runtime import serving, simulated
 from tests.contract.runtime.simulated import Simulated
 
 PER_SECOND = 50
-SECONDS = 3.0
+SECONDS = 2.0
+HEALED_WITHIN_S = 5.0
 TIMEOUT_S = 0.5
 DEADLINE_S = 2.0
 """One timeout, and a busy machine."""
@@ -90,15 +91,14 @@ def config(there: Simulated, folder: Path, first: str, second: str) -> dict[str,
     )
 
 
-async def load(url: str, *, streams: bool, plain: bool = True) -> Told:
-    """Ask at a steady rate, whatever becomes of the requests before."""
+async def load(url: str, seconds: float, *, plain: bool = True) -> Told:
+    """Ask at a steady rate, whatever becomes of the requests before; half or all are streams."""
     told = Told()
     async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
         began = time.monotonic()
-        for number in range(int(PER_SECOND * SECONDS)):
+        for number in range(int(PER_SECOND * seconds)):
             await asyncio.sleep(max(0.0, began + number / PER_SECOND - time.monotonic()))
-            stream = streams and (number % 2 == 0 or not plain)
-            group.create_task(_ask(http, url, told, stream=stream))
+            group.create_task(_ask(http, url, told, stream=number % 2 == 0 or not plain))
     return told
 
 
@@ -120,21 +120,31 @@ def _outcome(status: int, text: str, *, stream: bool) -> str:
     return "error frame" if '"error"' in last else "cut off"
 
 
-@pytest.mark.parametrize("first", ["OpenAI", "Anthropic"])
-@pytest.mark.parametrize("outage", OUTAGES)
-async def test_nobody_notices_an_outage_when_there_is_a_fallback(
-    first: str, outage: str, tmp_path: Path
-) -> None:
+async def outage(
+    fault: dict[str, Any], first: str, folder: Path, *, plain: bool = True
+) -> tuple[Told, dict[str, Any]]:
+    """Return how requests ended while the first provider failed, and what was asked of both."""
     second = "Anthropic" if first == "OpenAI" else "OpenAI"
-    if outage == "payment required" and first == "Anthropic":
-        outage = "quota"
-    rule = {"match": {"model": "failing"}, "fault": OUTAGES[outage]}
+    rule = {"match": {"model": "failing"}, "fault": fault}
     async with (
         simulated.simulating(rules=[rule]) as there,
-        serving.serving(config(there, tmp_path, first, second)) as served,
+        serving.serving(config(there, folder, first, second)) as served,
     ):
-        told = await load(served.url, streams=True)
-        counts = await there.counts()
+        told = await load(served.url, SECONDS, plain=plain)
+        return told, await there.counts()
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        *((name, "OpenAI") for name in OUTAGES),
+        *((name, "Anthropic") for name in ("500", "quota", "hang", "malformed")),
+    ],
+)
+async def test_nobody_notices_an_outage_when_there_is_a_fallback(
+    name: str, first: str, tmp_path: Path
+) -> None:
+    told, counts = await outage(OUTAGES[name], first, tmp_path)
     total = int(PER_SECOND * SECONDS)
     assert told.outcomes == {"whole": total}
     assert told.slowest_s <= DEADLINE_S
@@ -144,19 +154,13 @@ async def test_nobody_notices_an_outage_when_there_is_a_fallback(
     assert counts["byModel"]["failing"]["requests"] <= 30
 
 
-@pytest.mark.parametrize("first", ["OpenAI", "Anthropic"])
-@pytest.mark.parametrize("outage", MIDWAY)
+@pytest.mark.parametrize(
+    ("name", "first"), [*((name, "OpenAI") for name in MIDWAY), ("reset", "Anthropic")]
+)
 async def test_a_stream_that_breaks_ends_with_an_error_frame_and_few_do(
-    first: str, outage: str, tmp_path: Path
+    name: str, first: str, tmp_path: Path
 ) -> None:
-    second = "Anthropic" if first == "OpenAI" else "OpenAI"
-    rule = {"match": {"model": "failing"}, "fault": MIDWAY[outage]}
-    async with (
-        simulated.simulating(rules=[rule]) as there,
-        serving.serving(config(there, tmp_path, first, second)) as served,
-    ):
-        told = await load(served.url, streams=True, plain=False)
-        counts = await there.counts()
+    told, counts = await outage(MIDWAY[name], first, tmp_path, plain=False)
     broken = told.outcomes["error frame"]
     assert told.outcomes == {"whole": told.answered, "error frame": broken}
     assert 5 <= broken <= 40
@@ -165,12 +169,13 @@ async def test_a_stream_that_breaks_ends_with_an_error_frame_and_few_do(
 
 
 async def test_a_provider_that_heals_is_in_use_within_five_seconds(tmp_path: Path) -> None:
-    rule = {"match": {"model": "failing"}, "fault": OUTAGES["500"], "seconds": 1.5}
+    rule = {"match": {"model": "failing"}, "fault": OUTAGES["500"], "seconds": 1.0}
     async with (
         simulated.simulating(rules=[rule]) as there,
         serving.serving(config(there, tmp_path, "OpenAI", "Anthropic")) as served,
     ):
-        await load(served.url, streams=True)
-        await load(served.url, streams=True)
-        by_model = (await there.counts())["byModel"]
-    assert by_model["failing"]["completed"] >= PER_SECOND * (2 * SECONDS - 1.5 - 5.0 + 1.5)
+        await load(served.url, 1.0 + HEALED_WITHIN_S)
+        before = (await there.counts())["byModel"]["failing"]["completed"]
+        await load(served.url, 1.0)
+        after = (await there.counts())["byModel"]["failing"]["completed"]
+    assert after - before == PER_SECOND
