@@ -13,6 +13,7 @@ import aiohttp
 
 from tests import audit
 from tests.chaos import fingerprint, oracle, stories
+from tests.chaos.faults import chance
 from tests.chaos.fingerprint import World
 from tests.chaos.oracle import Ending
 from tests.chaos.rig import SYSTEM, Case, Operator, Rig
@@ -23,6 +24,8 @@ REST_S = 60.0
 """Once per sweep nothing may be written for so long."""
 FAILURES = (AssertionError, TimeoutError, OSError, aiohttp.ClientError)
 """What may go wrong in a case without ending the others: it ends in the verdict."""
+SURE = 0.75
+"""The share of a change's writes that every run of it makes."""
 BYSTANDER = "bystander"
 TEXTS = ("ConfigMap", stories.TEXTS)
 """The only object that is not the system's and that stories change."""
@@ -138,6 +141,13 @@ class References:
             return (await self.of(story)).ending.disturbed
         except NoReference:
             return 1
+
+    async def write_midway(self, story: Story, seed: int) -> int:
+        """Return the number of a write in the middle of a story's change, by the seed.
+
+        The last ones are of the status, and how many there are depends on when pods come.
+        """
+        return 1 + int(chance(seed, story.name) * SURE * await self.disturbed(story))
 
     async def _make(self, story: Story) -> Reference | str:
         installing = self._group.create_task(self._fresh(story.declared))

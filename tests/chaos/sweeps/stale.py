@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Sequence
 
 from tests.chaos import stories
-from tests.chaos.faults import Signal, at_write, chance
+from tests.chaos.faults import Signal, at_write
 from tests.chaos.past import Past
 from tests.chaos.rig import Case, Operator
 from tests.chaos.stories import Story
@@ -68,8 +68,7 @@ def midway(story: Story, references: References) -> Trial:
     """As `acted_upon`, but the past is a moment in the middle of the change, by the seed."""
 
     async def disturb(case: Case, operator: Operator) -> None:
-        writes = await references.disturbed(story)
-        number = 1 + int(chance(case.seed, story.name) * writes)
+        number = await references.write_midway(story, case.seed)
         first = operator.proxy.record.written
         operator.proxy.script = at_write(first + number, Signal("remember", forward=True))
 

@@ -45,8 +45,7 @@ def trial(story: Story, references: References, *, midway: bool) -> Trial:
             return
         # While the apiserver still works on the write, or when it is done and the answer is on
         # its way: the pass is half done either way.
-        writes = await references.disturbed(story)
-        number = 1 + int(chance(case.seed, story.name) * writes)
+        number = await references.write_midway(story, case.seed)
         after_commit = chance(case.seed, story.name, "moment") < 0.5
         signal = Signal("freeze", after_commit=after_commit, forward=True)
         first = operator.proxy.record.written
