@@ -1,7 +1,7 @@
 """The operator under faults: pattern x case x seeds x result, on a dev cluster of its own.
 
 One case again by its seed: `python -m bench faults --sweep h --case owner-removed/Service/deleted
---seed 2`. `--docs` writes the table into docs/reliability.md, between its markers.
+--seed 2`. `--docs` writes the rows of the sweeps that ran into the table of docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -38,11 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, default=3, help="how many seeds, from 1 (default 3)")
     add("--seed", type=int, default=0, help="this seed only")
     add("--parallel", type=int, default=runner.PARALLEL, help="cases at once")
-    add("--docs", action="store_true", help="write the table into docs/reliability.md")
+    add("--docs", action="store_true", help="write the rows into docs/reliability.md")
 
 
 def run(options: argparse.Namespace) -> Iterator[Grid]:
     """Run the sweeps and yield their table; exits with 1 when a case failed."""
+    if options.docs and (options.case or options.seed):
+        raise SystemExit("--docs is for whole sweeps; leave --case and --seed out")
     verdicts: list[Verdict] = []
     began = time.monotonic()
     qps = ("--controller-qps", str(CONTROLLER_QPS))
@@ -65,10 +67,31 @@ def grid(verdicts: Sequence[Verdict], *, minutes: float) -> Grid:
 
 
 def documented(page: str, found: Grid) -> str:
-    """Return a page with the table between its markers."""
+    """Return a page with the table between its markers.
+
+    Rows of sweeps that were not run stay, so that a sweep can be run again by itself.
+    """
     before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{found.load}\n\n{found.markdown()}\n\n{END}{after}"
+    old, _, after = rest.partition(END)
+    again = {pattern for pattern, *_ in found.lines}
+    kept = [line for line in _rows(old) if line[0] not in again]
+    lines = sorted([*kept, *found.lines], key=lambda line: line[0])
+    passed, cases = (sum(counts) for counts in zip(*map(_passed, lines), strict=True))
+    whole = Grid(found.title, f"{passed} of {cases} passed", HEAD, tuple(lines))
+    return f"{before}{BEGIN}\n\n{whole.load}\n\n{whole.markdown()}\n\n{END}{after}"
+
+
+def _rows(text: str) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of a table as `documented` writes it."""
+    for line in text.splitlines():
+        if line.startswith("| ("):
+            yield tuple(cell.strip() for cell in line.strip("| ").split(" | "))
+
+
+def _passed(line: tuple[str, ...]) -> tuple[int, int]:
+    """Return how many runs of a row passed, and how many there were: `5 of 6`."""
+    passed, _, cases = line[HEAD.index("passed")].partition(" of ")
+    return int(passed), int(cases)
 
 
 async def _verdicts(kubeconfig: Path, options: argparse.Namespace) -> list[Verdict]:

@@ -103,3 +103,18 @@ def test_the_table_replaces_the_one_in_the_docs() -> None:
     assert once.startswith("before\n")
     assert once.endswith("\nafter\n")
     assert isinstance(found, report.Grid)
+
+
+def test_a_sweep_that_ran_by_itself_replaces_its_own_rows_only() -> None:
+    page = f"{faults.BEGIN}\n{faults.END}"
+    both = [
+        Verdict("b", "image/midway", 1, ()),
+        Verdict("d", "image/under-fire", 1, ("no",)),
+        Verdict("d", "old/under-fire", 1, ("no",)),
+    ]
+    whole = faults.documented(page, faults.grid(both, minutes=4))
+    assert "1 of 3 passed" in whole
+    again = faults.grid([Verdict("d", "image/under-fire", 1, ())], minutes=1)
+    repaired = faults.documented(whole, again)
+    assert "2 of 2 passed" in repaired
+    assert repaired.count("\n| (") == 2
