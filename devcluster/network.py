@@ -3,9 +3,11 @@
 Nothing here is seen by the host. The way out is made elsewhere, where it can be made.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from devcluster import layout
+from devcluster.errors import DevClusterError
 from devcluster.processes import run
 
 FORWARD = "/proc/sys/net/ipv4/ip_forward"
@@ -29,6 +31,9 @@ def refuse(cidr: str) -> None:
 
 def attach(node: layout.Node, pid: int, bridge: str, others: tuple[layout.Node, ...]) -> None:
     """Give the namespace of process `pid` an eth0 on the bridge and routes to all pods."""
+    # The kernel removes the link of a node that was stopped when it comes to it, maybe after this.
+    with suppress(DevClusterError):
+        run("ip", "link", "delete", node.name)
     run("ip", "link", "add", node.name, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
     run("ip", "link", "set", node.name, "master", bridge, "up")
     run("ip", "route", "replace", node.pod_cidr, "via", node.ip)
