@@ -103,6 +103,8 @@ def ns(operator: Kube, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace of the test's own with restricted pod security; removed afterwards."""
     name = f"e2e-{next(_numbers)}-{request.module.__name__.rpartition('test_')[2]}"
     name = name.replace("_", "-")[:50].rstrip("-")
+    # Of an earlier run on the same cluster, which may still be on its way out.
+    eventually("no such namespace", lambda: operator.get("Namespace", name) is None, within_s=90)
     operator.apply(builders.namespace(name))
     yield name
     operator.delete("Namespace", name)
