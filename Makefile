@@ -71,7 +71,7 @@ integration: $(STAMP) ## tests against a real apiserver
 e2e: $(STAMP) ## stories on real nodes (CONTEXT=.. IMAGE_LOAD=..: on your cluster)
 	@$(PY) tests/run.py e2e
 
-chaos: $(STAMP) ## every sweep of faults, 3 seeds (a cluster of its own; an hour and more)
+chaos: $(STAMP) ## every sweep of faults, 3 seeds (a cluster of its own; about an hour)
 	@$(PY) -m bench faults --seeds 3 $(ARGS)
 
 chaos-gitops: $(STAMP) ## 10 min of Argo CD-like and Flux-like tools beside the operator

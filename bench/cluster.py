@@ -16,9 +16,10 @@ DEVCLUSTER = (sys.executable, "-m", "devcluster")
 def raised(name: str, *options: str) -> Iterator[Path]:
     """Raise a cluster with options of `devcluster up`; yields its administrator's kubeconfig.
 
-    One of that name that is there already is somebody's, and would be ended here: SystemExit.
+    One of that name that is there already, running or stopped, is somebody's, and would be ended
+    here: SystemExit.
     """
-    if _devcluster("status", name, check=False).returncode == 0:
+    if "not there" not in _devcluster("status", name, check=False).stdout:
         raise SystemExit(
             f"cluster '{name}' is there already; name another one with --cluster, or end it:"
             f" python -m devcluster down --name {name}"

@@ -63,7 +63,7 @@ FEWER_COLLECTIONS = (("GOGC", "400"),)
 def apiserver(*, fake_nodes: bool = False, for_load: bool = False) -> Program:
     """Return the apiserver: on the bridge for pods and on loopback for the relay.
 
-    `for_load`: it spends memory (some 200 MB at rest) where that saves time.
+    `for_load`: it spends memory where that saves time.
     """
     flags = {
         "advertise-address": layout.GATEWAY,

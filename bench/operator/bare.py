@@ -22,7 +22,6 @@ KINDS = (
     "Deployment",
 )
 OURS = "app.kubernetes.io/managed-by=agentsystem-operator,agentsystem.dev/system="
-COPIES = "app.kubernetes.io/managed-by=bench"
 KEPT = ("name", "labels", "annotations")
 GIVEN_BY_THE_CLUSTER = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
 
@@ -37,9 +36,7 @@ async def seconds(people: Population, systems: int) -> float:
 
     began = time.monotonic()
     await people.each(range(systems), one)
-    taken = time.monotonic() - began
-    await _delete_copies(people)
-    return taken
+    return time.monotonic() - began
 
 
 async def _children(people: Population) -> list[tuple[str, str]]:
@@ -73,10 +70,3 @@ async def _apply_copy(people: Population, kind: str, text: str, number: int) -> 
     body = json.loads(text.replace(f'"{name}', f'"copy{number}'))
     path = f"{PATHS[kind].format(ns=ns)}/{body['metadata']['name']}?fieldManager=bench"
     await people.send("PATCH", path, body, kind="apply-patch+yaml")
-
-
-async def _delete_copies(people: Population) -> None:
-    for ns in people.namespaces:
-        for kind in KINDS:
-            path = f"{PATHS[kind].format(ns=ns)}?labelSelector={COPIES}"
-            await people.send("DELETE", path)

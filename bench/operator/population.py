@@ -136,20 +136,6 @@ class Population:
             while line := await stream.content.readline():
                 yield json.loads(line)
 
-    async def gone(self, *, within_s: float) -> None:
-        """Return when no system and no pod or ReplicaSet of one is left."""
-        async with asyncio.timeout(within_s):
-            for kind in ("AgentSystem", "Deployment", "ReplicaSet", "Pod"):
-                while await self._is_any(kind):  # noqa: ASYNC110 -- the cluster has no event
-                    await asyncio.sleep(1)
-
-    async def _is_any(self, kind: str) -> bool:
-        for ns in self.namespaces:
-            found = await self.send("GET", f"{PATHS[kind].format(ns=ns)}?limit=1")
-            if found["items"]:
-                return True
-        return False
-
 
 def place(number: int) -> tuple[str, str]:
     """Return the name and the namespace of a bench system."""
