@@ -17,7 +17,7 @@ for _client in ("kubernetes", "kubernetes_asyncio", "pykube"):
     sys.modules[_client] = None  # type: ignore[assignment]  # this is how an import is barred
 
 from agentsystem_operator import engine, handlers, settings  # noqa: E402 -- after the bar above
-from agentsystem_operator.adapters import connection, logs  # noqa: E402
+from agentsystem_operator.adapters import allocator, connection, logs  # noqa: E402
 from agentsystem_operator.shell.workforce import Stuck  # noqa: E402
 from agentsystem_operator.wiring import Operator  # noqa: E402
 
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the operator; returns the process's exit code."""
     given = settings.parse(sys.argv[1:] if arguments is None else arguments)
     logs.configure(given.log_level)
+    allocator.fix_thresholds()
     try:
         link = (
             connection.from_kubeconfig(given.kubeconfig)
