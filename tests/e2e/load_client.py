@@ -14,8 +14,8 @@ import urllib.request
 
 BODY = json.dumps({"messages": [{"role": "user", "content": "hello"}]}).encode()
 TIMEOUT_S = 10
-# Until a dead pod is out of the way a retry meets it half the time, and Kubernetes takes up to 2 s:
-# the kubelet looks at its containers once a second, and kube-proxy writes its rules at most as often.
+# Until a dead pod is out of the way a retry meets it half the time. Kubernetes takes up to 2 s: the
+# kubelet looks at its containers once a second, and kube-proxy writes its rules at most as often.
 RETRY_AFTER_S = 3.0
 FAILED = (OSError, ValueError, LookupError, http.client.HTTPException)
 
