@@ -9,7 +9,7 @@ import aiohttp
 
 from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
-from agent_runtime.app import limits
+from agent_runtime.app import chat_wire, limits
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.application import (
     MODELS,
@@ -28,16 +28,18 @@ from agent_runtime.app.contract import (
     Link,
     OpenAISection,
     ProviderEntry,
+    RouteEntry,
     ScriptedSection,
     SessionsEntry,
 )
+from agent_runtime.app.embeddings import EmbeddingsEndpoint
 from agent_runtime.app.forward import Forwarder
 from agent_runtime.memory.base import Retention, SessionStore
 from agent_runtime.memory.in_process import MemoryStore
 from agent_runtime.memory.sessions import Sessions
 from agent_runtime.memory.sqlite import open_store
 from agent_runtime.observability.metrics import Metrics
-from agent_runtime.providers import script
+from agent_runtime.providers import embedding, script
 from agent_runtime.providers.anthropic import Anthropic
 from agent_runtime.providers.base import Provider
 from agent_runtime.providers.breaker import Breaker, Guarded
@@ -91,12 +93,16 @@ def _assemble(
         siblings={s.name: Sibling(s.name, s.url) for s in config.siblings},
     )
     metrics.active_agents.set(len(directory.own))
-    chat = ChatEndpoint(directory, sessions, forwarder, admission, metrics)
+    completions = ChatEndpoint(
+        chat_wire.Completions(), directory, sessions, forwarder, admission, metrics
+    )
+    embeddings = EmbeddingsEndpoint(directory, forwarder, admission, metrics)
     models, probes = ModelsEndpoint(directory), Probes(admission)
     return Runtime(
         api=Application(
             {
-                ("POST", "/v1/chat/completions"): chat,
+                ("POST", "/v1/chat/completions"): completions,
+                ("POST", "/v1/embeddings"): embeddings,
                 ("GET", MODELS): models.all,
                 ("GET", "/health"): probes.health,
                 ("GET", "/ready"): probes.ready,
@@ -134,10 +140,7 @@ class _Workshop:
 
     def agents(self) -> dict[str, Agent]:
         """Return the agents by name."""
-        routes = {
-            entry.name: Route([self._provider(link) for link in entry.chain])
-            for entry in self._config.routes
-        }
+        routes = {entry.name: self._route(entry) for entry in self._config.routes}
         return {
             entry.name: Agent(entry.name, entry.instructions, routes[entry.route])
             for entry in self._config.agents
@@ -147,6 +150,17 @@ class _Workshop:
         """Say at once, not with the first request, which keys are missing."""
         for key in self.keys.values():
             await key.is_missing()
+
+    def _route(self, entry: RouteEntry) -> Route:
+        places = [
+            embedding.Place(
+                self._provider(link),
+                model="" if link.provider in self._scripted else link.model or "",
+                embeds=self._entries[link.provider].type != "Anthropic",
+            )
+            for link in entry.chain
+        ]
+        return Route([place.provider for place in places], embedders=embedding.embedders(places))
 
     def _prepare(self, entry: ProviderEntry) -> None:
         match entry.type:

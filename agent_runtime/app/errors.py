@@ -35,14 +35,21 @@ class ApiError(Exception):
         self.headers = headers or {}
 
     def body(self) -> bytes:
-        """Return the JSON body, which is also the data of a stream's error frame."""
-        error = {
+        """Return the JSON body."""
+        return orjson.dumps({"error": self.fields()})
+
+    def fields(self) -> Json:
+        """Return the error as an object."""
+        return {
             "message": self.message,
             "type": self.kind,
             "param": self.param,
             "code": self.code,
         }
-        return orjson.dumps({"error": error})
+
+    def frame(self) -> bytes:
+        """Return the event that tells the error at the end of a stream."""
+        return b"data: " + self.body() + b"\n\n"
 
 
 def invalid(message: str, *, param: str | None = None, code: str | None = None) -> ApiError:
@@ -129,6 +136,8 @@ _REQUEST_CODES = {
 
 def of_provider(exc: ProviderError) -> ApiError:
     """Return the client's view of a provider that did not answer."""
+    if exc.error_class is ErrorClass.UNSUPPORTED:
+        return invalid(exc.message, param="model", code="embeddings_not_supported")
     if exc.error_class in _REQUEST_CODES:
         return _refused(exc)
     if ErrorClass.RATE_LIMITED in (exc.error_class, exc.after):

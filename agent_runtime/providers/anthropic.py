@@ -13,7 +13,7 @@ import orjson
 
 from agent_runtime.providers import anthropic_wire, failures, tokens
 from agent_runtime.providers.anthropic_wire import Untranslatable
-from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Json, Prompt
+from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Json, Prompt, Texts, Vectors
 from agent_runtime.providers.endpoint import MALFORMED, Caller, Endpoint, ErrorEvent
 from agent_runtime.providers.keys import KeyFile
 
@@ -51,6 +51,10 @@ class Anthropic:
         async with aclosing(self._caller.chunks(body, _Reading())) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    async def embed(self, _texts: Texts) -> Vectors:
+        """Raise `unsupported`: the API has no embeddings."""
+        raise self._caller.error(ErrorClass.UNSUPPORTED, "has no embeddings")
 
     def _body(self, prompt: Prompt) -> Json:
         try:

@@ -121,8 +121,13 @@ class Caller:
         self._key_header = key_header
 
     @asynccontextmanager
-    async def whole(self, body: Json) -> AsyncGenerator[Any, None]:
-        """Ask, and yield the parsed body; what the reader finds malformed is a bad answer."""
+    async def whole(
+        self, body: Json, *, too_long: ErrorClass = ErrorClass.BAD_ANSWER
+    ) -> AsyncGenerator[Any, None]:
+        """Ask, and yield the parsed body; what the reader finds malformed is a bad answer.
+
+        `too_long` is what an answer of more than `MAX_ANSWER_BYTES` is taken for.
+        """
         limit_s = self.endpoint.timeout_s
         bounds = aiohttp.ClientTimeout(total=limit_s, connect=self._connect_s())
         async with self._post(body, bounds) as response:
@@ -131,7 +136,10 @@ class Caller:
                 if error := failures.error_in(parsed):
                     raise self._refusal(response, error)
                 yield parsed
-            except (*MALFORMED, TooLong) as exc:
+            except TooLong as exc:
+                text = f"has more to answer than {MAX_ANSWER_BYTES} bytes; ask for less at once"
+                raise self.error(too_long, text) from exc
+            except MALFORMED as exc:
                 raise self.error(ErrorClass.BAD_ANSWER, "sent no answer of its protocol") from exc
 
     async def chunks(self, body: Json, reading: Reading) -> AsyncGenerator[Chunk, None]:

@@ -3,7 +3,8 @@
 Providers are asked in their order. When all have failed, those that may do better a moment later
 are asked again, after a pause, as long as the time for that lasts.
 
-Invariant: another provider is tried only while nothing of an answer has been passed on.
+Invariants: another provider is tried only while nothing of an answer has been passed on; vectors
+of an agent always come from the same model, whoever is asked for it.
 """
 
 import asyncio
@@ -13,7 +14,16 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Prompt, Provider, ProviderError
+from agent_runtime.providers.base import (
+    Answer,
+    Chunk,
+    ErrorClass,
+    Prompt,
+    Provider,
+    ProviderError,
+    Texts,
+    Vectors,
+)
 from agent_runtime.providers.failures import CONDUCT
 
 ROUNDS = 3
@@ -39,8 +49,16 @@ class Pace:
 class Route:
     """Tries its providers in order until one begins to answer."""
 
-    def __init__(self, chain: Sequence[Provider], pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        chain: Sequence[Provider],
+        pace: Pace | None = None,
+        *,
+        embedders: Sequence[Provider] = (),
+    ) -> None:
+        """`embedders` are those of the chain that may embed, as `embedding.embedders` chooses."""
         self._chain = chain
+        self._embedders = embedders
         self._pace = pace or Pace()
 
     async def complete(self, prompt: Prompt) -> Answer:
@@ -70,6 +88,24 @@ class Route:
             else:
                 return
         raise attempts.told()
+
+    async def embed(self, texts: Texts) -> Vectors:
+        """Return the vectors of the first embedder that answers."""
+        if not self._embedders:
+            raise ProviderError(ErrorClass.UNSUPPORTED, "", _NO_EMBEDDER)
+        attempts = _Attempts(self._embedders, self._pace)
+        while (provider := await attempts.next()) is not None:
+            try:
+                return await provider.embed(texts)
+            except ProviderError as exc:
+                attempts.failed(provider, exc)
+        raise attempts.told()
+
+
+_NO_EMBEDDER = (
+    "no provider of this agent makes embeddings; ask an agent whose route begins with a model for "
+    "embeddings, at a provider of type OpenAI or Scripted"
+)
 
 
 class _Attempts:

@@ -4,7 +4,7 @@ An estimate, the same for the same text; a provider's own figures always win.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from agent_runtime.providers.base import Json
 
@@ -41,6 +41,12 @@ def usage(prompt: int, completion: int) -> Json:
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
     }
+
+
+def of_inputs(inputs: Iterable[str | Sequence[int]]) -> Json:
+    """Return the estimated usage of embedding these texts, or lists of tokens."""
+    count = sum(len(split_tokens(i) if isinstance(i, str) else i) for i in inputs)
+    return {"prompt_tokens": count, "total_tokens": count}
 
 
 def estimate(messages: Iterable[Json], answer: str) -> Json:
