@@ -9,7 +9,7 @@ import aiohttp
 
 from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
-from agent_runtime.app import chat_wire, limits
+from agent_runtime.app import chat_wire, limits, responses_wire
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.application import (
     MODELS,
@@ -93,8 +93,9 @@ def _assemble(
         siblings={s.name: Sibling(s.name, s.url) for s in config.siblings},
     )
     metrics.active_agents.set(len(directory.own))
-    completions = ChatEndpoint(
-        chat_wire.Completions(), directory, sessions, forwarder, admission, metrics
+    completions, responses = (
+        ChatEndpoint(dialect, directory, sessions, forwarder, admission, metrics)
+        for dialect in (chat_wire.Completions(), responses_wire.Responses())
     )
     embeddings = EmbeddingsEndpoint(directory, forwarder, admission, metrics)
     models, probes = ModelsEndpoint(directory), Probes(admission)
@@ -102,6 +103,7 @@ def _assemble(
         api=Application(
             {
                 ("POST", "/v1/chat/completions"): completions,
+                ("POST", "/v1/responses"): responses,
                 ("POST", "/v1/embeddings"): embeddings,
                 ("GET", MODELS): models.all,
                 ("GET", "/health"): probes.health,
