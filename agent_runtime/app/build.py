@@ -22,7 +22,6 @@ from agent_runtime.app.chat import ChatEndpoint
 from agent_runtime.app.config_file import Surroundings
 from agent_runtime.app.contract import (
     AnthropicSection,
-    ApiKey,
     Config,
     EndpointSection,
     Link,
@@ -34,6 +33,7 @@ from agent_runtime.app.contract import (
 )
 from agent_runtime.app.embeddings import EmbeddingsEndpoint
 from agent_runtime.app.forward import Forwarder
+from agent_runtime.app.stores import opened
 from agent_runtime.memory.base import Retention, SessionStore
 from agent_runtime.memory.in_process import MemoryStore
 from agent_runtime.memory.sessions import Sessions
@@ -67,14 +67,15 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
     """Hold everything open that a config asks for; raise `StoreUnavailable` if a store cannot."""
     metrics = Metrics()
     entry = config.sessions or _default_sessions(surroundings)
-    store = await _open_store(entry, config, surroundings)
-    try:
-        async with _http() as outside, _http(force_close=True) as inside:
-            workshop = _Workshop(config, outside, metrics)
-            await workshop.report_missing_keys()
-            yield _assemble(config, entry, store, workshop, Forwarder(inside))
-    finally:
-        await store.close()
+    async with opened(config.stores, metrics):
+        store = await _open_store(entry, config, surroundings)
+        try:
+            async with _http() as outside, _http(force_close=True) as inside:
+                workshop = _Workshop(config, outside, metrics)
+                await workshop.report_missing_keys()
+                yield _assemble(config, entry, store, workshop, Forwarder(inside))
+        finally:
+            await store.close()
 
 
 def _assemble(
@@ -172,8 +173,8 @@ class _Workshop:
                 self._scripted[entry.name] = ScriptedProvider(entry.name, parsed)
             case "OpenAI" | "Anthropic":
                 if key := _section(entry).api_key:
-                    origin = _origin(key)
-                    self.keys[entry.name] = KeyFile(entry.name, Path(key.file), origin=origin)
+                    path = Path(key.file)
+                    self.keys[entry.name] = KeyFile(entry.name, path, origin=key.origin)
 
     def _provider(self, link: Link) -> Provider:
         """Return a model with all its wrappers, the outermost first: breaker, log and counters."""
@@ -204,12 +205,6 @@ def _section(entry: ProviderEntry) -> EndpointSection:
     if entry.type == "Anthropic":
         return entry.anthropic or AnthropicSection.model_validate({})
     return entry.open_ai or OpenAISection.model_validate({})
-
-
-def _origin(key: ApiKey) -> str:
-    if key.secret_name and key.secret_key:
-        return f"Secret {key.secret_name!r}, key {key.secret_key!r}"
-    return f"file {key.file}"
 
 
 def _default_sessions(surroundings: Surroundings) -> SessionsEntry:
