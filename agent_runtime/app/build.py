@@ -39,7 +39,7 @@ from agent_runtime.memory.in_process import MemoryStore
 from agent_runtime.memory.sessions import Sessions
 from agent_runtime.memory.sqlite import open_store
 from agent_runtime.observability.metrics import Metrics
-from agent_runtime.providers import embedding, script
+from agent_runtime.providers import azure, embedding, script
 from agent_runtime.providers.anthropic import Anthropic
 from agent_runtime.providers.base import Provider
 from agent_runtime.providers.breaker import Breaker, Guarded
@@ -196,9 +196,13 @@ class _Workshop:
             base_url=section.base_url,
             model=link.model or "",
             timeout_s=section.timeout_seconds,
+            headers=section.headers,
         )
+        key = self.keys.get(link.provider)
+        if isinstance(section, OpenAISection) and section.azure:
+            return azure.deployment(endpoint, section.azure.api_version, key, self._http)
         speaks = Anthropic if entry.type == "Anthropic" else OpenAICompatible
-        return speaks(endpoint, self.keys.get(link.provider), self._http)
+        return speaks(endpoint, key, self._http)
 
 
 def _section(entry: ProviderEntry) -> EndpointSection:

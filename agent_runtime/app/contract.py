@@ -5,8 +5,9 @@ Contract v1.1, additive: config/contract/README.md has its rules and examples.
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from agent_runtime.app.contract_endpoint import AzureEntry, Headers
 from agent_runtime.app.contract_stores import StoresEntry
 from agent_runtime.app.contract_types import FilePath, Name, SecretPlace, Url
 from agent_runtime.problems import Strict
@@ -58,12 +59,20 @@ class EndpointSection(Strict):
         30.0, alias="timeoutSeconds"
     )
     api_key: SecretPlace | None = Field(None, alias="apiKey")
+    headers: Headers = Field(default_factory=dict)
 
 
 class OpenAISection(EndpointSection):
     """An OpenAI-compatible endpoint."""
 
     base_url: Url = Field("https://api.openai.com/v1", alias="baseURL")
+    azure: AzureEntry | None = None
+
+    @model_validator(mode="after")
+    def _azure_has_an_address(self) -> "OpenAISection":
+        if self.azure and "base_url" not in self.model_fields_set:
+            raise ValueError("has `azure` without `baseURL`; add the address of the resource")
+        return self
 
 
 class AnthropicSection(EndpointSection):

@@ -131,13 +131,12 @@ _REQUEST_CODES = {
     ErrorClass.REFUSED: "provider_refused",
     ErrorClass.CONTEXT_TOO_LONG: "context_length_exceeded",
     ErrorClass.CONTENT_POLICY: "content_filter",
+    ErrorClass.UNSUPPORTED: "unsupported_parameter",
 }
 
 
 def of_provider(exc: ProviderError) -> ApiError:
     """Return the client's view of a provider that did not answer."""
-    if exc.error_class is ErrorClass.UNSUPPORTED:
-        return invalid(exc.message, param="model", code="embeddings_not_supported")
     if exc.error_class in _REQUEST_CODES:
         return _refused(exc)
     if ErrorClass.RATE_LIMITED in (exc.error_class, exc.after):

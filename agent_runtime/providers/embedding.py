@@ -16,6 +16,8 @@ from agent_runtime.providers.base import Json, Provider
 DIMENSIONS = 1536
 """When nothing else is asked for, as with OpenAI's small model."""
 MAX_DIMENSIONS = 8192
+UNSUPPORTED: Json = {"param": "model", "code": "embeddings_not_supported"}
+"""What a client is told beside the message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ MAX_ANSWER_BYTES = 16 << 20  # far above any model's longest answer
 MAX_ERROR_BYTES = 65_536
 STALE_SECONDS = 1.0  # by then a connection that the endpoint had closed before has told us
 CONNECT_SECONDS = 10.0  # a reachable endpoint accepts at once; leaves time for the next one
+BEARER = ("authorization", "Bearer ")
 # what reading a JSON value of an unexpected shape raises
 MALFORMED = (orjson.JSONDecodeError, AttributeError, IndexError, KeyError, TypeError)
 # what the sender of a request can change, and so is told in the endpoint's words
@@ -34,14 +35,17 @@ _ABOUT_THE_REQUEST = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and how to reach a model. `timeout_s` bounds a whole answer, or a stream's silence."""
+    """Where and how to reach a model. `timeout_s` bounds a whole answer, or a stream's silence.
+
+    `headers` are sent with every request, beside those of the protocol. `query` ends every address.
+    """
 
     provider: str
     base_url: str
     model: str
     timeout_s: float
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Sent with every request, beside those of the protocol."""
+    query: str = ""
 
 
 class TooLong(Exception):
@@ -111,11 +115,11 @@ class Caller:
         http: aiohttp.ClientSession,
         *,
         key: KeyFile | None,
-        key_header: tuple[str, str] = ("authorization", "Bearer "),
+        key_header: tuple[str, str] = BEARER,
     ) -> None:
         """`key_header` names the header, and what stands in it before the key."""
         self.endpoint = endpoint
-        self._url = endpoint.base_url.rstrip("/") + path
+        self._url = endpoint.base_url.rstrip("/") + path + endpoint.query
         self._http = http
         self._key = key
         self._key_header = key_header

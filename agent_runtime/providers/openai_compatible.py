@@ -13,7 +13,7 @@ import orjson
 
 from agent_runtime.providers import failures, tokens
 from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Json, Prompt, Texts, Vectors
-from agent_runtime.providers.endpoint import Caller, Endpoint, ErrorEvent
+from agent_runtime.providers.endpoint import BEARER, Caller, Endpoint, ErrorEvent
 from agent_runtime.providers.keys import KeyFile
 
 _DONE = b"[DONE]"
@@ -23,11 +23,16 @@ class OpenAICompatible:
     """One model of one endpoint."""
 
     def __init__(
-        self, endpoint: Endpoint, key: KeyFile | None, http: aiohttp.ClientSession
+        self,
+        endpoint: Endpoint,
+        key: KeyFile | None,
+        http: aiohttp.ClientSession,
+        *,
+        key_header: tuple[str, str] = BEARER,
     ) -> None:
         self._model = endpoint.model
-        self._chat = Caller(endpoint, "/chat/completions", http, key=key)
-        self._embeddings = Caller(endpoint, "/embeddings", http, key=key)
+        self._chat = Caller(endpoint, "/chat/completions", http, key=key, key_header=key_header)
+        self._embeddings = Caller(endpoint, "/embeddings", http, key=key, key_header=key_header)
 
     async def complete(self, prompt: Prompt) -> Answer:
         """Return the endpoint's whole answer."""

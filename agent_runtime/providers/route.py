@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from agent_runtime.providers import embedding
 from agent_runtime.providers.base import (
     Answer,
     Chunk,
@@ -92,7 +93,9 @@ class Route:
     async def embed(self, texts: Texts) -> Vectors:
         """Return the vectors of the first embedder that answers."""
         if not self._embedders:
-            raise ProviderError(ErrorClass.UNSUPPORTED, "", _NO_EMBEDDER)
+            raise ProviderError(
+                ErrorClass.UNSUPPORTED, "", _NO_EMBEDDER, detail=embedding.UNSUPPORTED
+            )
         attempts = _Attempts(self._embedders, self._pace)
         while (provider := await attempts.next()) is not None:
             try:
@@ -102,6 +105,7 @@ class Route:
         raise attempts.told()
 
 
+_NOT_ASKED = frozenset({ErrorClass.CIRCUIT_OPEN, ErrorClass.UNSUPPORTED})
 _NO_EMBEDDER = (
     "no provider of this agent makes embeddings; ask an agent whose route begins with a model for "
     "embeddings, at a provider of type OpenAI or Scripted"
@@ -136,14 +140,15 @@ class _Attempts:
     def told(self) -> ProviderError:
         """Return the failure worth telling: what waiting cannot cure, else the last.
 
-        A breaker that is open only repeats what others were told before.
+        A breaker that is open only repeats what others were told before, and what one API does not
+        know says nothing about the others.
         """
         failures = [*self._earlier, *(failure for _, failure in self._failures)]
         for lasting in (ErrorClass.KEY_MISSING, ErrorClass.CONTEXT_TOO_LONG):
             for failure in failures:
                 if failure.error_class is lasting:
                     return failure
-        asked = [f for f in failures if f.error_class is not ErrorClass.CIRCUIT_OPEN]
+        asked = [f for f in failures if f.error_class not in _NOT_ASKED]
         return (asked or failures)[-1]
 
     async def _begin_round(self) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from agentsystem_operator.api import tiers
+from agentsystem_operator.api import endpoint_rules, tiers
 from agentsystem_operator.api.base import Rule, TransitionRule, cel_string
 from agentsystem_operator.api.types import (
     DURATION_PATTERN,
@@ -77,10 +77,11 @@ def _endpoint(example: str) -> tuple[Rule, ...]:
             broken=lambda e: None if re.fullmatch(BASE_URL_PATTERN, e.base_url) else "",
         ),
         _between("timeout", "100ms", "10m"),
+        *endpoint_rules.HEADERS,
     )
 
 
-OPENAI = _endpoint("https://api.openai.com/v1")
+OPENAI = (*_endpoint(endpoint_rules.OPENAI_URL), *endpoint_rules.AZURE)
 ANTHROPIC = _endpoint("https://api.anthropic.com/v1")
 
 

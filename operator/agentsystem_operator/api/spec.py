@@ -39,8 +39,15 @@ class Runtime(ApiModel):
     """Secrets with credentials for the image registry."""
 
 
+class Azure(ApiModel):
+    """How Azure OpenAI is asked: {baseURL}/openai/deployments/{model}, with an `api-key` header."""
+
+    api_version: types.ApiVersion
+    """Version of the API, the query's api-version; 2024-10-21 or newer."""
+
+
 class OpenAI(ApiModel):
-    """An endpoint that speaks OpenAI's chat completions API."""
+    """An endpoint that speaks OpenAI's API: chat completions and embeddings."""
 
     base_url: Annotated[str, Field(alias="baseURL", max_length=512)] = "https://api.openai.com/v1"
     """Address of the API, http or https, without user, query or fragment."""
@@ -48,6 +55,10 @@ class OpenAI(ApiModel):
     """Secret key that holds the API key; absent sends no Authorization header."""
     timeout: types.Duration = "30s"
     """How long to wait for a whole answer, and in a stream for its next piece, 100ms to 10m."""
+    headers: types.Headers
+    """Headers to send along, by lower-case name; they are no place for keys."""
+    azure: Azure | None = None
+    """Asks in Azure OpenAI's way: baseURL is the resource, and a model is a deployment's name."""
 
     RULES: ClassVar = rules.OPENAI
 
@@ -63,6 +74,8 @@ class Anthropic(ApiModel):
     """Secret key that holds the API key; absent sends no x-api-key header."""
     timeout: types.Duration = "30s"
     """How long to wait for a whole answer, and in a stream for its next piece, 100ms to 10m."""
+    headers: types.Headers
+    """Headers to send along, by lower-case name, such as anthropic-beta; no place for keys."""
 
     RULES: ClassVar = rules.ANTHROPIC
 

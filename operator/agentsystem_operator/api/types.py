@@ -30,6 +30,8 @@ LABEL_KEY_PATTERN = (
     "[a-zA-Z0-9]([-a-zA-Z0-9_.]{0,61}[a-zA-Z0-9])?$"
 )
 LABEL_VALUE_PATTERN = "^([a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?)?$"
+HEADER_VALUE_PATTERN = "^[!-~]([ -~]*[!-~])?$"
+API_VERSION_PATTERN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$"
 PORT_NAME_PATTERN = "^([0-9]+-)*[0-9]*[a-z](-?[a-z0-9])*$"
 
 # What each pattern asks for, in the words of a message to the author of the resource.
@@ -46,6 +48,8 @@ PATTERN_MEANS: dict[str, str] = {
     MODEL_PATTERN: "must be a model's name without blanks, such as gpt-4o-mini",
     LABEL_KEY_PATTERN: "must be a label key such as team or example.com/team",
     LABEL_VALUE_PATTERN: "must be a label value (letters, digits, '-', '_', '.'; at most 63)",
+    HEADER_VALUE_PATTERN: "must be printable ASCII without blanks at its ends",
+    API_VERSION_PATTERN: "must be a version of Azure's API such as 2024-10-21",
     PORT_NAME_PATTERN: "must be a port number or the name of a container port",
 }
 
@@ -59,6 +63,9 @@ DataKey = Annotated[str, Field(max_length=253, pattern=KEY_PATTERN)]
 Image = Annotated[str, Field(max_length=512, pattern=IMAGE_PATTERN)]
 ModelName = Annotated[str, Field(max_length=200, pattern=MODEL_PATTERN)]
 EnvName = Annotated[str, Field(max_length=128, pattern=ENV_NAME_PATTERN)]
+HeaderValue = Annotated[str, Field(max_length=512, pattern=HEADER_VALUE_PATTERN)]
+Headers = Annotated[dict[str, HeaderValue], Field(max_length=20, default_factory=dict)]
+ApiVersion = Annotated[str, Field(max_length=18, pattern=API_VERSION_PATTERN)]
 Duration = Annotated[str, Field(max_length=20, pattern=DURATION_PATTERN)]
 StorageSize = Annotated[str, Field(max_length=18, pattern=STORAGE_SIZE_PATTERN)]
 # Whole numbers may be written without quotes, as everywhere in Kubernetes.

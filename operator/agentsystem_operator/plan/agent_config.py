@@ -27,7 +27,7 @@ from agentsystem_operator.model import names
 from agentsystem_operator.model.references import SystemKey
 
 CONTRACT = "v1.0"
-NEWER = {"anthropic": "v1.1"}
+NEWER = {"anthropic": "v1.1", "endpoint": "v1.1"}
 """The minor with which a key came: a config names the lowest that has all it uses, so that a newer
 contract rolls nobody who does not use it."""
 FILE = "config.json"
@@ -103,8 +103,12 @@ def as_text(config: Mapping[str, Any]) -> str:
 
 
 def _contract(providers: Iterable[Provider]) -> str:
-    used = any(provider.anthropic for provider in providers)
-    return NEWER["anthropic"] if used else CONTRACT
+    for provider in providers:
+        if provider.anthropic:
+            return NEWER["anthropic"]
+        if provider.open_ai and (provider.open_ai.headers or provider.open_ai.azure):
+            return NEWER["endpoint"]
+    return CONTRACT
 
 
 def _agent(agent: Agent, instructions: str) -> dict[str, Any]:
@@ -139,6 +143,10 @@ def _endpoint(name: str, settings: OpenAI | Anthropic, places: Places) -> dict[s
     if ref is not None:
         file = f"{places.keys}/{name}/key"
         body["apiKey"] = {"file": file, "secretName": ref.name, "secretKey": ref.key}
+    if settings.headers:
+        body["headers"] = dict(settings.headers)
+    if isinstance(settings, OpenAI) and settings.azure:
+        body["azure"] = {"apiVersion": settings.azure.api_version}
     return body
 
 

@@ -95,7 +95,10 @@ async def replay(
                 ]
         if "upstream" in answers:
             (asked,) = upstream.requests
-            found += differences(answers["upstream"]["request"], asked["body"], "upstream")
+            told = answers["upstream"]
+            found += differences(told["request"], asked["body"], "upstream")
+            wanted = {name: told[name] for name in ("path", "headers") if name in told}
+            found += differences(wanted, asked, "upstream")
     return len(answers["exchanges"]), found
 
 
