@@ -1,6 +1,6 @@
 """Puts the runtime together: the one place that knows every part."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ import aiohttp
 
 from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
-from agent_runtime.app import chat_wire, limits, responses_wire
+from agent_runtime.app import chat_wire, limiters, limits, responses_wire
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.application import (
     MODELS,
@@ -45,6 +45,8 @@ from agent_runtime.providers.base import Provider
 from agent_runtime.providers.breaker import Breaker, Guarded
 from agent_runtime.providers.endpoint import Endpoint
 from agent_runtime.providers.keys import KeyFile
+from agent_runtime.providers.limited import Limited
+from agent_runtime.providers.limits import Limiter
 from agent_runtime.providers.openai_compatible import OpenAICompatible
 from agent_runtime.providers.route import Route
 from agent_runtime.providers.scripted import ScriptedProvider
@@ -67,11 +69,15 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
     """Hold everything open that a config asks for; raise `StoreUnavailable` if a store cannot."""
     metrics = Metrics()
     entry = config.sessions or _default_sessions(surroundings)
-    async with opened(config.stores, metrics):
+    async with opened(config.stores, metrics) as stores:
         store = await _open_store(entry, config, surroundings)
         try:
-            async with _http() as outside, _http(force_close=True) as inside:
-                workshop = _Workshop(config, outside, metrics)
+            async with (
+                _http() as outside,
+                _http(force_close=True) as inside,
+                limiters.opened(config, stores.redis) as limits_of,
+            ):
+                workshop = _Workshop(config, outside, metrics, limits_of)
                 await workshop.report_missing_keys()
                 yield _assemble(config, entry, store, workshop, Forwarder(inside))
         finally:
@@ -130,8 +136,15 @@ class _Workshop:
     So is the breaker of a provider's model, by all routes that lead there.
     """
 
-    def __init__(self, config: Config, http: aiohttp.ClientSession, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        config: Config,
+        http: aiohttp.ClientSession,
+        metrics: Metrics,
+        limits_of: Mapping[str, Limiter],
+    ) -> None:
         self.metrics = metrics
+        self._limits_of = limits_of
         self.keys: dict[str, KeyFile] = {}
         self._config = config
         self._http = http
@@ -177,13 +190,16 @@ class _Workshop:
                     self.keys[entry.name] = KeyFile(entry.name, path, origin=key.origin)
 
     def _provider(self, link: Link) -> Provider:
-        """Return a model with all its wrappers, the outermost first: breaker, log and counters."""
+        """Return a model with all its wrappers, the outermost first: breaker, limit, counters."""
         model = link.model or ""
         if (link.provider, model) not in self._guarded:
-            watched = Watched(link.provider, self._model(link), self.metrics)
+            asked: Provider = Watched(link.provider, self._model(link), self.metrics)
+            if limiter := self._limits_of.get(link.provider):
+                refused = self.metrics.limited(link.provider).inc
+                asked = Limited(link.provider, asked, limiter, refused)
             gauge = self.metrics.breaker(link.provider, model)
             breaker = Breaker(changed=gauge.set)
-            self._guarded[link.provider, model] = Guarded(link.provider, watched, breaker)
+            self._guarded[link.provider, model] = Guarded(link.provider, asked, breaker)
         return self._guarded[link.provider, model]
 
     def _model(self, link: Link) -> Provider:

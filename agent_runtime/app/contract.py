@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from agent_runtime.app.contract_endpoint import AzureEntry, Headers
+from agent_runtime.app.contract_endpoint import AzureEntry, Headers, LimitsEntry
 from agent_runtime.app.contract_stores import StoresEntry
 from agent_runtime.app.contract_types import FilePath, Name, SecretPlace, Url
 from agent_runtime.problems import Strict
@@ -60,6 +60,7 @@ class EndpointSection(Strict):
     )
     api_key: SecretPlace | None = Field(None, alias="apiKey")
     headers: Headers = Field(default_factory=dict)
+    limits: LimitsEntry | None = None
 
 
 class OpenAISection(EndpointSection):
@@ -95,6 +96,12 @@ class ProviderEntry(Strict):
     open_ai: OpenAISection | None = Field(None, alias="openAI")
     anthropic: AnthropicSection | None = None
     scripted: ScriptedSection | None = None
+
+    @property
+    def limits(self) -> LimitsEntry | None:
+        """How often the account may be asked, if that is limited."""
+        section = self.open_ai or self.anthropic
+        return section.limits if section else None
 
 
 class SessionsEntry(Strict):

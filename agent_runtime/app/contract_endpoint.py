@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from agent_runtime.problems import Strict
 
@@ -48,3 +48,21 @@ class AzureEntry(Strict):
     api_version: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$")] = Field(
         alias="apiVersion"
     )
+
+
+class LimitsEntry(Strict):
+    """How often the account may be asked; shared by all pods if `stores.redis` is there."""
+
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None, alias="requestsPerMinute"
+    )
+    tokens_per_minute: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(
+        None, alias="tokensPerMinute"
+    )
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> "LimitsEntry":
+        if not self.model_fields_set:
+            raise ValueError("limits nothing; set one of its fields, or remove it")
+        return self

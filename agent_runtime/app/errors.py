@@ -126,6 +126,7 @@ _UNAVAILABLE = {
     ErrorClass.KEY_MISSING: ("provider_key_missing", False),
 }
 _A_PERSON_MUST_ACT_S = 30.0
+_RATES = frozenset({ErrorClass.RATE_LIMITED, ErrorClass.LIMITED})
 # the code of a request that is at fault, where the provider's own word for it is not given
 _REQUEST_CODES = {
     ErrorClass.REFUSED: "provider_refused",
@@ -139,7 +140,7 @@ def of_provider(exc: ProviderError) -> ApiError:
     """Return the client's view of a provider that did not answer."""
     if exc.error_class in _REQUEST_CODES:
         return _refused(exc)
-    if ErrorClass.RATE_LIMITED in (exc.error_class, exc.after):
+    if _RATES & {exc.error_class, exc.after}:
         headers = {"retry-after": _seconds(exc.retry_after_s)}
         return ApiError(
             429, exc.message, "rate_limit_error", code="rate_limit_exceeded", headers=headers

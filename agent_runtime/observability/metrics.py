@@ -52,6 +52,10 @@ class Metrics:
             "agent_provider_breaker_state", "0: asked, 1: probed, 2: left alone, after failures.",
             ["provider", "model"], registry=reg,
         )  # fmt: skip
+        self._limited = Counter(
+            "agent_provider_limited", "Requests that found the provider's own limit reached.",
+            ["provider"], registry=reg,
+        )  # fmt: skip
         self.key_missing = Gauge(
             "agent_provider_key_missing", "1 while the provider's key file is absent or empty.",
             ["provider"], registry=reg,
@@ -100,6 +104,10 @@ class Metrics:
     def breaker(self, provider: str, model: str) -> Gauge:
         """Return the gauge of one breaker, which is closed at first."""
         return self._breakers.labels(provider, model)
+
+    def limited(self, provider: str) -> Counter:
+        """Return the count of requests that found a provider's limit reached."""
+        return self._limited.labels(provider)
 
     def provider_failed(self, provider: str, error_class: str) -> None:
         """Count one failed call of a provider."""

@@ -78,6 +78,7 @@ class ErrorClass(StrEnum):
     UNSUPPORTED = "unsupported"  # its API has nothing of the kind
     BAD_ANSWER = "bad_answer"  # any other status, or a body that is no answer
     BROKEN = "broken"  # the stream ended before the answer did
+    LIMITED = "limited"  # not asked, since our own limit for it was reached
     CIRCUIT_OPEN = "circuit_open"  # not asked, since it has failed again and again
 
 

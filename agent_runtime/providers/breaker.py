@@ -29,7 +29,7 @@ PROBE_AFTER_S = 3.0
 """How soon a provider that healed is asked again; with the probe's own time it is back in 5 s."""
 
 
-_NOT_ASKED = frozenset({ErrorClass.KEY_MISSING, ErrorClass.UNSUPPORTED})
+_NOT_ASKED = frozenset({ErrorClass.KEY_MISSING, ErrorClass.LIMITED, ErrorClass.UNSUPPORTED})
 """Failures that come from us: they say nothing about the provider, not even that it lives."""
 
 

@@ -53,6 +53,8 @@ CONDUCT: Mapping[ErrorClass, Conduct] = {
     ErrorClass.BAD_ANSWER: Conduct(fall_back=True, opens_breaker=True, charge=True),
     # part of the answer is with the client already
     ErrorClass.BROKEN: Conduct(opens_breaker=True, charge=True),
+    # it was waited for already
+    ErrorClass.LIMITED: Conduct(fall_back=True),
     # waiting for the probe would only pile up requests
     ErrorClass.CIRCUIT_OPEN: Conduct(fall_back=True),
 }

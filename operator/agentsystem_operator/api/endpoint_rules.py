@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from agentsystem_operator.api.base import Rule, cel_string
 
 if TYPE_CHECKING:
+    from agentsystem_operator.api.endpoint import ProviderLimits
     from agentsystem_operator.api.spec import Anthropic, OpenAI
 
 # Lower case, so that no name is there twice and none is forbidden in another spelling.
@@ -75,5 +76,20 @@ AZURE = (
             f" !self.baseURL.matches({cel_string(_AZURE_PATH)}))"
         ),
         broken=_not_a_resource,
+    ),
+)
+
+
+def _limits_nothing(limits: "ProviderLimits") -> str | None:
+    stated = (limits.concurrency, limits.requests_per_minute, limits.tokens_per_minute)
+    return "" if all(limit is None for limit in stated) else None
+
+
+LIMITS = (
+    Rule(
+        field="",
+        message="must set concurrency, requestsPerMinute or tokensPerMinute; or remove it",
+        cel="has(self.concurrency) || has(self.requestsPerMinute) || has(self.tokensPerMinute)",
+        broken=_limits_nothing,
     ),
 )

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from agentsystem_operator.api import rules, tiers, types
 from agentsystem_operator.api.base import ApiModel, MapList, RuledModel
+from agentsystem_operator.api.endpoint import Azure, ProviderLimits
 from agentsystem_operator.api.kubernetes import (
     EgressRule,
     EnvVars,
@@ -39,13 +40,6 @@ class Runtime(ApiModel):
     """Secrets with credentials for the image registry."""
 
 
-class Azure(ApiModel):
-    """How Azure OpenAI is asked: {baseURL}/openai/deployments/{model}, with an `api-key` header."""
-
-    api_version: types.ApiVersion
-    """Version of the API, the query's api-version; 2024-10-21 or newer."""
-
-
 class OpenAI(ApiModel):
     """An endpoint that speaks OpenAI's API: chat completions and embeddings."""
 
@@ -59,6 +53,8 @@ class OpenAI(ApiModel):
     """Headers to send along, by lower-case name; they are no place for keys."""
     azure: Azure | None = None
     """Asks in Azure OpenAI's way: baseURL is the resource, and a model is a deployment's name."""
+    limits: ProviderLimits | None = None
+    """How often the account may be asked; absent means as often as it answers."""
 
     RULES: ClassVar = rules.OPENAI
 
@@ -76,6 +72,8 @@ class Anthropic(ApiModel):
     """How long to wait for a whole answer, and in a stream for its next piece, 100ms to 10m."""
     headers: types.Headers
     """Headers to send along, by lower-case name, such as anthropic-beta; no place for keys."""
+    limits: ProviderLimits | None = None
+    """How often the account may be asked; absent means as often as it answers."""
 
     RULES: ClassVar = rules.ANTHROPIC
 

@@ -106,7 +106,8 @@ def _contract(providers: Iterable[Provider]) -> str:
     for provider in providers:
         if provider.anthropic:
             return NEWER["anthropic"]
-        if provider.open_ai and (provider.open_ai.headers or provider.open_ai.azure):
+        endpoint = provider.open_ai
+        if endpoint and (endpoint.headers or endpoint.azure or endpoint.limits):
             return NEWER["endpoint"]
     return CONTRACT
 
@@ -147,6 +148,8 @@ def _endpoint(name: str, settings: OpenAI | Anthropic, places: Places) -> dict[s
         body["headers"] = dict(settings.headers)
     if isinstance(settings, OpenAI) and settings.azure:
         body["azure"] = {"apiVersion": settings.azure.api_version}
+    if settings.limits:
+        body["limits"] = settings.limits.body()
     return body
 
 

@@ -1,4 +1,4 @@
-"""Headers and Azure's paths of model endpoints."""
+"""Headers, Azure's paths and limits of model endpoints."""
 
 from typing import Any
 
@@ -74,4 +74,31 @@ _AZURE = (
     ),
 )
 
-CASES = (*_HEADERS, *_AZURE)
+
+def _limits(**limits: object) -> dict[str, Any]:
+    return {**WITH_OPENAI, f"{OPENAI}.limits": limits}
+
+
+_LIMITS = (
+    good("one limit", _limits(concurrency=1)),
+    good(
+        "all limits",
+        _limits(concurrency=10_000, requestsPerMinute=1_000_000, tokensPerMinute=1_000_000_000),
+    ),
+    good(
+        "a limit of Anthropic's",
+        {**WITH_ANTHROPIC, f"{ANTHROPIC}.limits": {"requestsPerMinute": 50}},
+    ),
+    bad("no limit", _limits(), f"{OPENAI}.limits", says="must set concurrency"),
+    *(
+        bad(f"{name} {value!r}", _limits(**{name: value}), f"{OPENAI}.limits.{name}")
+        for name, most in (
+            ("concurrency", 10_000),
+            ("requestsPerMinute", 1_000_000),
+            ("tokensPerMinute", 1_000_000_000),
+        )
+        for value in (0, -1, most + 1, "5", 1.5)
+    ),
+)
+
+CASES = (*_HEADERS, *_AZURE, *_LIMITS)
