@@ -91,7 +91,7 @@ class ProviderEntry(Strict):
 class SessionsEntry(Strict):
     """Where sessions live. `shared` false: each pod has its own, so they cannot be offered."""
 
-    store: Literal["Memory", "SQLite"]
+    store: Literal["Memory", "SQLite", "Redis", "Postgres"]  # the last two: v1.1
     path: FilePath | None = None
     ttl_seconds: Annotated[float, Field(gt=0, le=3.2e9, allow_inf_nan=False)] = Field(
         86_400.0, alias="ttlSeconds"
