@@ -19,6 +19,7 @@ from agentsystem_operator.api.kubernetes import (
     ResourceRequirements,
     Toleration,
 )
+from agentsystem_operator.api.stores import Stores
 from agentsystem_operator.api.types import ProviderType, SessionStore, Tier
 
 
@@ -166,7 +167,8 @@ class Sessions(ApiModel):
 
     store: SessionStore
     """Memory forgets with the pod, and with several replicas refuses X-Session-Id; SQLite keeps
-    turns on a volume, and allows one replica per agent."""
+    turns on a volume, and allows one replica per agent; Redis and Postgres keep them in the server
+    of that name in spec.stores, which all replicas share."""
     sqlite: SQLite | None = None
     """Settings of store SQLite; not allowed with another store."""
     ttl: types.Duration = "24h"
@@ -212,6 +214,8 @@ class AgentSystemSpec(RuledModel):
     """How the agents work together."""
     memory: Memory = Memory()
     """What the agents remember."""
+    stores: Stores = Stores()
+    """Servers that all pods share; a declared one is used by what names it."""
     network: Network = Network()
     """Connections beyond those that the operator opens by itself."""
 

@@ -31,6 +31,19 @@ LABEL_KEY_PATTERN = (
 )
 LABEL_VALUE_PATTERN = "^([a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?)?$"
 PORT_NAME_PATTERN = "^([0-9]+-)*[0-9]*[a-z](-?[a-z0-9])*$"
+_HEX = "[0-9a-fA-F]{1,4}"
+# Eight groups, or fewer around one "::"; at most seven groups stand beside it.
+IPV6 = "|".join(
+    [
+        f"({_HEX}:){{7}}{_HEX}",
+        f"({_HEX}:){{1,7}}:",
+        *(f"({_HEX}:){{1,{before}}}(:{_HEX}){{1,{7 - before}}}" for before in range(1, 7)),
+        f":((:{_HEX}){{1,7}}|:)",
+    ]
+)
+HOST = "[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?"
+HOST_PATTERN = f"^({HOST}|{IPV6})$"
+IDENTIFIER_PATTERN = "^[a-zA-Z_][-a-zA-Z0-9_.@$]*$"
 
 # What each pattern asks for, in the words of a message to the author of the resource.
 PATTERN_MEANS: dict[str, str] = {
@@ -47,6 +60,8 @@ PATTERN_MEANS: dict[str, str] = {
     LABEL_KEY_PATTERN: "must be a label key such as team or example.com/team",
     LABEL_VALUE_PATTERN: "must be a label value (letters, digits, '-', '_', '.'; at most 63)",
     PORT_NAME_PATTERN: "must be a port number or the name of a container port",
+    HOST_PATTERN: "must be a DNS name or an IP address, without a port",
+    IDENTIFIER_PATTERN: "must be letters, digits, '_', '-', '.', '@', '$', starting with a letter",
 }
 
 Int32 = Annotated[int, Strict()]
@@ -92,6 +107,8 @@ class SessionStore(StrEnum):
 
     MEMORY = "Memory"
     SQLITE = "SQLite"
+    REDIS = "Redis"
+    POSTGRES = "Postgres"
 
 
 class ProviderType(StrEnum):

@@ -1,6 +1,6 @@
 """The one table of good and bad resources; the models and the real apiserver judge the same."""
 
-from tests.contract.api.table import bounds, names, network, pods, references, rules, values
+from tests.contract.api.table import bounds, names, network, pods, references, rules, stores, values
 
 CASES = (
     *rules.CASES,
@@ -9,5 +9,6 @@ CASES = (
     *values.CASES,
     *pods.CASES,
     *network.CASES,
+    *stores.CASES,
     *bounds.CASES,
 )
