@@ -63,6 +63,7 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
     entry = config.sessions or session_store.default(surroundings)
     async with opened(config.stores, metrics) as stores:
         store = await session_store.opened(entry, config, surroundings, stores)
+        store = await session_store.encrypted(store, config, metrics)
         try:
             async with _http() as outside, _http(force_close=True) as inside:
                 workshop = _Workshop(config, outside, metrics)

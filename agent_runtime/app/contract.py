@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from agent_runtime.app.contract_guard import GuardEntry
 from agent_runtime.app.contract_stores import StoresEntry
 from agent_runtime.app.contract_types import FilePath, Name, SecretPlace, Url
 from agent_runtime.problems import Strict
@@ -115,3 +116,4 @@ class Config(Strict):
     providers: Annotated[list[ProviderEntry], Field(min_length=1, max_length=MAX_PROVIDERS)]
     sessions: SessionsEntry | None = None
     stores: StoresEntry | None = None  # v1.1
+    guard: GuardEntry | None = None  # v1.1

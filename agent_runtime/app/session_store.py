@@ -1,16 +1,19 @@
 """Opens the store that a config names for its sessions."""
 
+import contextlib
 from pathlib import Path
 from typing import assert_never
 
 from agent_runtime.app.config_file import Surroundings
 from agent_runtime.app.contract import Config, SessionsEntry
 from agent_runtime.app.stores import Stores
-from agent_runtime.memory.base import Retention, SessionStore
+from agent_runtime.memory.base import KeyMissing, Retention, SessionStore
 from agent_runtime.memory.in_process import MemoryStore
 from agent_runtime.memory.postgres import PostgresSessions
 from agent_runtime.memory.redis import RedisSessions
 from agent_runtime.memory.sqlite import open_store
+from agent_runtime.observability.metrics import Metrics
+from agent_runtime.secret_files import SecretFile
 from agent_runtime.stores.base import scope
 
 _MEMORY_BYTES = 64 << 20  # for sessions in memory; a pod is small
@@ -49,3 +52,18 @@ async def opened(
             return PostgresSessions(stores.postgres, begin, kept)
         case _:
             assert_never(entry.store)
+
+
+async def encrypted(store: SessionStore, config: Config, metrics: Metrics) -> SessionStore:
+    """Return the store, encrypted if the config asks for it; a missing key is told at once."""
+    if config.guard is None or config.guard.encryption is None:
+        return store
+    # the library costs memory that most processes can save
+    from agent_runtime.memory.encrypted import EncryptedSessions, KeyRing
+
+    place = config.guard.encryption.keys
+    file = SecretFile(Path(place.file), place.origin)
+    ring = KeyRing(file, missing=metrics.session_key_missing.set)
+    with contextlib.suppress(KeyMissing):
+        await ring.keys()
+    return EncryptedSessions(store, ring)

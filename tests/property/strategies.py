@@ -267,6 +267,8 @@ def specs(draw: st.DrawFn) -> Json:
         spec["memory"] = {"sessions": stated} if stated else {}
     if (needed := {"Redis": "redis", "Postgres": "postgres"}.get(store)) or draw(st.booleans()):
         spec["stores"] = draw(stores(needed))
+    if draw(st.booleans()):
+        spec["guard"] = {"encryption": {"keysSecretRef": draw(key_references)}}
     entries = st.sampled_from([agent["name"] for agent in spec["agents"]])
     if len(spec["agents"]) > 1 or draw(st.booleans()):
         spec["workflow"] = {"entry": draw(entries)}

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentsystem_operator.api.guard import Encryption
 from agentsystem_operator.api.kubernetes import EnvVar, ResourceRequirements
 from agentsystem_operator.api.spec import (
     Agent,
@@ -59,6 +60,8 @@ class Workload:
     sessions: Sessions
     stores: Stores
     """The servers that the agent's pods use."""
+    encryption: Encryption | None
+    """How what is stored is encrypted."""
     runtime: Runtime
     network: Network
     image: str
@@ -156,6 +159,7 @@ def _of_agent(
         answers=said.answers,
         sessions=sessions,
         stores=stores.used(spec.stores, sessions),
+        encryption=spec.guard.encryption,
         runtime=spec.runtime,
         network=spec.network,
         image=given.image,
@@ -198,10 +202,12 @@ def _declared(
 ) -> Mapping[str, Any]:
     """Return all that the user said and that reaches this agent's pods, defaults left out."""
     sessions = spec.memory.sessions
+    encryption = spec.guard.encryption
     shared = stores.used(spec.stores, sessions).stated() if sessions else {}
     return {
         # only where there are any, or every system would seem to have been changed
         **({"stores": shared} if shared else {}),
+        **({"encryption": encryption.stated()} if encryption else {}),
         "tier": spec.tier.value,
         "runtime": spec.runtime.stated(),
         "agent": _without(agent.stated(), "replicas", "instructions", "instructionsFrom"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from agentsystem_operator.api.guard import Encryption
 from agentsystem_operator.api.spec import (
     Agent,
     AgentSystemSpec,
@@ -28,7 +29,7 @@ from agentsystem_operator.model import names
 from agentsystem_operator.model.references import SystemKey
 
 CONTRACT = "v1.0"
-NEWER = {"anthropic": "v1.1", "stores": "v1.1"}
+NEWER = {"anthropic": "v1.1", "stores": "v1.1", "encryption": "v1.1"}
 """The minor with which a key came: a config names the lowest that has all it uses, so that a newer
 contract rolls nobody who does not use it."""
 FILE = "config.json"
@@ -46,14 +47,19 @@ class Places:
     """The database of store SQLite."""
     stores: str
     """Directory with one directory per shared server, which holds the file `password`."""
+    encryption: str
+    """The file of keys that sessions are encrypted with."""
 
 
 IN_POD = Places(
     keys="/etc/agentsystem/keys",
     sessions="/var/lib/agentsystem/sessions.db",
     stores="/etc/agentsystem/stores",
+    encryption="/etc/agentsystem/guard/encryption/keys",
 )
-ON_LAPTOP = Places(keys="keys", sessions="sessions.db", stores="stores")
+ON_LAPTOP = Places(
+    keys="keys", sessions="sessions.db", stores="stores", encryption="encryption-keys"
+)
 
 
 def of_workload(workload: Workload) -> dict[str, Any]:
@@ -64,7 +70,7 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         for name in workload.siblings
     ]
     return {
-        "contract": _contract(workload.providers, workload.stores),
+        "contract": _contract(workload.providers, workload),
         "namespace": key.namespace,
         "system": key.name,
         # Who answers here when a request names no agent. Naming the system's entry in every config
@@ -76,6 +82,7 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         "providers": _providers(workload.providers, workload.answers, IN_POD),
         "sessions": _sessions(workload.sessions, IN_POD, shared=workload.shares_sessions),
         **_stores(workload.stores, IN_POD),
+        **_guard(workload.encryption, IN_POD),
     }
 
 
@@ -93,7 +100,7 @@ def render_config(
     providers = {p.name: p for w in workloads for p in w.providers}
     answers = {name: text for w in workloads for name, text in w.answers.items()}
     return {
-        "contract": _contract(providers.values(), workloads[0].stores),
+        "contract": _contract(providers.values(), workloads[0]),
         "namespace": key.namespace,
         "system": key.name,
         "entry": spec.entry,
@@ -103,6 +110,7 @@ def render_config(
         "providers": _providers(providers.values(), answers, places),
         "sessions": _sessions(workloads[0].sessions, places, shared=True),
         **_stores(workloads[0].stores, places),
+        **_guard(workloads[0].encryption, places),
     }
 
 
@@ -111,10 +119,11 @@ def as_text(config: Mapping[str, Any]) -> str:
     return orjson.dumps(config, option=orjson.OPT_INDENT_2).decode()
 
 
-def _contract(providers: Iterable[Provider], stores: Stores) -> str:
+def _contract(providers: Iterable[Provider], workload: Workload) -> str:
     used = {
         "anthropic": any(provider.anthropic for provider in providers),
-        "stores": stores != Stores(),
+        "stores": workload.stores != Stores(),
+        "encryption": workload.encryption is not None,
     }
     return max((NEWER[key] for key, is_used in used.items() if is_used), default=CONTRACT)
 
@@ -166,6 +175,15 @@ def _stores(stores: Stores, places: Places) -> dict[str, Any]:
             password = {"file": file, "secretName": ref.name, "secretKey": ref.key}
             sections[name]["password"] = password
     return {"stores": sections} if sections else {}
+
+
+def _guard(encryption: Encryption | None, places: Places) -> dict[str, Any]:
+    """Return the section `guard`, or nothing when nothing of it is declared."""
+    if encryption is None:
+        return {}
+    ref = encryption.keys_secret_ref
+    keys = {"file": places.encryption, "secretName": ref.name, "secretKey": ref.key}
+    return {"guard": {"encryption": {"keys": keys}}}
 
 
 def _sessions(sessions: Sessions, places: Places, *, shared: bool) -> dict[str, Any]:

@@ -23,6 +23,7 @@ USER = 65532
 
 CONFIG_DIR = "/etc/agentsystem/config"
 DATA_DIR = "/var/lib/agentsystem"
+ENCRYPTION_DIR = "/etc/agentsystem/guard/encryption"
 
 DEFAULT_RESOURCES = {
     "requests": {"cpu": "50m", "memory": "96Mi"},
@@ -165,6 +166,8 @@ def _mounts(workload: Workload) -> Iterator[dict[str, Any]]:
     for server, _ in _passwords(workload):
         path = f"{agent_config.IN_POD.stores}/{server}"
         yield {"name": f"store-{server}", "mountPath": path, "readOnly": True}
+    if workload.encryption is not None:
+        yield {"name": "encryption", "mountPath": ENCRYPTION_DIR, "readOnly": True}
     if workload.keeps_sessions_on_disk:
         yield {"name": "data", "mountPath": DATA_DIR}
 
@@ -177,6 +180,9 @@ def _volumes(workload: Workload, revision: str) -> Iterator[dict[str, Any]]:
         yield {"name": f"key-{provider}", "secret": _projected(ref, "key")}
     for server, ref in _passwords(workload):
         yield {"name": f"store-{server}", "secret": _projected(ref, "password")}
+    if workload.encryption is not None:
+        ref = workload.encryption.keys_secret_ref
+        yield {"name": "encryption", "secret": _projected(ref, "keys")}
     if workload.keeps_sessions_on_disk:
         claim = names.agent_child(key, agent, Kind.PERSISTENT_VOLUME_CLAIM).name
         yield {"name": "data", "persistentVolumeClaim": {"claimName": claim}}

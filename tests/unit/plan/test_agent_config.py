@@ -212,3 +212,19 @@ def test_a_declared_server_that_nothing_uses_leaves_the_config_as_it_was() -> No
 
     assert agent_config.of_workload(one) == agent_config.of_workload(other)
     assert one.declared == other.declared
+
+
+def test_encryption_is_in_the_config_with_the_place_of_its_keys_and_nothing_else_is() -> None:
+    keys = {"name": "session-keys", "key": "fernet"}
+    config = agent_config.of_workload(workload.first(guard={"encryption": {"keysSecretRef": keys}}))
+
+    assert (config["contract"], "stores" in config) == ("v1.1", False)
+    assert config["guard"] == {
+        "encryption": {
+            "keys": {
+                "file": "/etc/agentsystem/guard/encryption/keys",
+                "secretName": "session-keys",
+                "secretKey": "fernet",
+            }
+        }
+    }

@@ -263,6 +263,21 @@ def test_the_password_of_a_used_server_is_a_file_that_may_be_missing() -> None:
     assert "subPath" not in container(**REDIS)["volumeMounts"][-1]
 
 
+def test_the_keys_of_sessions_are_a_file_that_may_be_missing() -> None:
+    keys = {"name": "session-keys", "key": "fernet"}
+    fields = {"guard": {"encryption": {"keysSecretRef": keys}}}
+
+    assert mounts(**fields)["/etc/agentsystem/guard/encryption"] == "encryption"
+    assert pod(**fields)["volumes"][-1] == {
+        "name": "encryption",
+        "secret": {
+            "secretName": "session-keys",
+            "optional": True,
+            "items": [{"key": "fernet", "path": "keys"}],
+        },
+    }
+
+
 def test_sessions_in_a_shared_server_need_neither_a_volume_nor_a_single_pod() -> None:
     body = deployment(tier="Production", **REDIS).body
 

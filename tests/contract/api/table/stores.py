@@ -91,4 +91,14 @@ _SERVERS = (
     bad("unknown server", {"spec.stores.etcd": {"host": "a"}}, "spec.stores.etcd"),
 )  # fmt: skip
 
-CASES = (*_NEEDED, *_SERVERS)
+KEYS = "spec.guard.encryption.keysSecretRef"
+
+_ENCRYPTION = (
+    good("encryption", {KEYS: {"name": "session-keys", "key": "fernet"}}),
+    good("empty guard", {"spec.guard": {}}),
+    bad("encryption without keys", {"spec.guard.encryption": {}}, KEYS),
+    bad("keys without a key", {KEYS: {"name": "session-keys"}}, f"{KEYS}.key"),
+    bad("keys in clear", {"spec.guard.encryption.keys": ["x"]}, "spec.guard.encryption.keys", KEYS),
+)
+
+CASES = (*_NEEDED, *_SERVERS, *_ENCRYPTION)
