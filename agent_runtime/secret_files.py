@@ -24,6 +24,10 @@ class SecretFile:
         # a file on a volume may be slow; the event loop must not wait for it
         return await asyncio.to_thread(read_line, self.path)
 
+    async def text(self) -> str | None:
+        """Return the file's text as it is now, or None if there is no usable one."""
+        return await asyncio.to_thread(read_text, self.path)
+
 
 def read_line(path: Path) -> str | None:
     """Return the file's single line without blanks around it, or None if there is no such line."""

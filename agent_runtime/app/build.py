@@ -9,7 +9,7 @@ import aiohttp
 
 from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
-from agent_runtime.app import chat_wire, limiters, limits, responses_wire
+from agent_runtime.app import chat_wire, limiters, limits, responses_wire, session_store
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.application import (
     MODELS,
@@ -34,10 +34,8 @@ from agent_runtime.app.contract import (
 from agent_runtime.app.embeddings import EmbeddingsEndpoint
 from agent_runtime.app.forward import Forwarder
 from agent_runtime.app.stores import opened
-from agent_runtime.memory.base import Retention, SessionStore
-from agent_runtime.memory.in_process import MemoryStore
+from agent_runtime.memory.base import SessionStore
 from agent_runtime.memory.sessions import Sessions
-from agent_runtime.memory.sqlite import open_store
 from agent_runtime.observability.metrics import Metrics
 from agent_runtime.providers import azure, embedding, script
 from agent_runtime.providers.anthropic import Anthropic
@@ -51,8 +49,6 @@ from agent_runtime.providers.openai_compatible import OpenAICompatible
 from agent_runtime.providers.route import Route
 from agent_runtime.providers.scripted import ScriptedProvider
 from agent_runtime.providers.watched import Watched
-
-_MEMORY_BYTES = 64 << 20  # for sessions in memory; a pod is small
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +64,10 @@ class Runtime:
 async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[Runtime]:
     """Hold everything open that a config asks for; raise `StoreUnavailable` if a store cannot."""
     metrics = Metrics()
-    entry = config.sessions or _default_sessions(surroundings)
+    entry = config.sessions or session_store.default(surroundings)
     async with opened(config.stores, metrics) as stores:
-        store = await _open_store(entry, config, surroundings)
+        store = await session_store.opened(entry, config, surroundings, stores)
+        store = await session_store.encrypted(store, config, metrics)
         try:
             async with (
                 _http() as outside,
@@ -225,22 +222,6 @@ def _section(entry: ProviderEntry) -> EndpointSection:
     if entry.type == "Anthropic":
         return entry.anthropic or AnthropicSection.model_validate({})
     return entry.open_ai or OpenAISection.model_validate({})
-
-
-def _default_sessions(surroundings: Surroundings) -> SessionsEntry:
-    # a laptop keeps its conversations; a pod has no disk unless it was given one
-    store = "Memory" if surroundings.in_cluster else "SQLite"
-    return SessionsEntry.model_validate({"store": store})
-
-
-async def _open_store(
-    entry: SessionsEntry, config: Config, surroundings: Surroundings
-) -> SessionStore:
-    if entry.store == "Memory":
-        return MemoryStore(Retention(entry.ttl_seconds, entry.max_turns, max_bytes=_MEMORY_BYTES))
-    default = surroundings.state_home / "agentsystem" / config.namespace / config.system
-    path = Path(entry.path) if entry.path else default / "sessions.db"
-    return await open_store(path, Retention(entry.ttl_seconds, entry.max_turns))
 
 
 def _http(*, force_close: bool = False) -> aiohttp.ClientSession:

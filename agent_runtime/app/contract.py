@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from agent_runtime.app.contract_endpoint import AzureEntry, Headers, LimitsEntry
+from agent_runtime.app.contract_guard import GuardEntry
 from agent_runtime.app.contract_stores import StoresEntry
 from agent_runtime.app.contract_types import FilePath, Name, SecretPlace, Url
 from agent_runtime.problems import Strict
@@ -107,7 +108,7 @@ class ProviderEntry(Strict):
 class SessionsEntry(Strict):
     """Where sessions live. `shared` false: each pod has its own, so they cannot be offered."""
 
-    store: Literal["Memory", "SQLite"]
+    store: Literal["Memory", "SQLite", "Redis", "Postgres"]  # the last two: v1.1
     path: FilePath | None = None
     ttl_seconds: Annotated[float, Field(gt=0, le=3.2e9, allow_inf_nan=False)] = Field(
         86_400.0, alias="ttlSeconds"
@@ -131,3 +132,4 @@ class Config(Strict):
     providers: Annotated[list[ProviderEntry], Field(min_length=1, max_length=MAX_PROVIDERS)]
     sessions: SessionsEntry | None = None
     stores: StoresEntry | None = None  # v1.1
+    guard: GuardEntry | None = None  # v1.1

@@ -5,7 +5,7 @@ from typing import assert_never
 
 import orjson
 
-from agent_runtime.memory.base import StoreFull, StoreUnavailable
+from agent_runtime.memory.base import KeyMissing, StoreFull, StoreUnavailable
 from agent_runtime.memory.sessions import WAIT_FOR_TURN_SECONDS, SessionBusy
 from agent_runtime.providers.base import ErrorClass, Json, ProviderError
 
@@ -98,11 +98,18 @@ def of(exc: ApiError | ProviderError | SessionBusy | StoreUnavailable) -> ApiErr
         case SessionBusy():
             text = f"the session's previous turn did not end within {WAIT_FOR_TURN_SECONDS:g} s"
             return ApiError(409, text, code="session_busy")
+        case KeyMissing():
+            return unavailable(
+                str(exc),
+                "session_key_missing",
+                retry_after=_seconds(_A_PERSON_MUST_ACT_S),
+                retry=False,
+            )
         case StoreFull():
             return unavailable(f"no room for the session: {exc}", "session_store_full")
         case StoreUnavailable():
             return unavailable(
-                "the session store cannot be used now; nothing was kept of this turn",
+                "the session store cannot be used now, and has not confirmed this turn; ask again",
                 "session_store_unavailable",
             )
         case _:

@@ -30,6 +30,10 @@ class StoreFull(StoreUnavailable):
     """No room for another session until one expires."""
 
 
+class KeyMissing(StoreUnavailable):
+    """Sessions are encrypted, and no key fits; a person must act."""
+
+
 class SessionStore(Protocol):
     """Turns by session key. A turn is opaque bytes; a key is made by `sessions.session_key`."""
 

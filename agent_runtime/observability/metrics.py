@@ -64,6 +64,10 @@ class Metrics:
             "agent_store_up", "1 while the shared server can be used, 0 while it is away.",
             ["store"], registry=reg,
         )  # fmt: skip
+        self.session_key_missing = Gauge(
+            "agent_session_key_missing", "1 while sessions are encrypted and there is no key.",
+            registry=reg,
+        )  # fmt: skip
         self.in_flight = Gauge(
             "agent_requests_in_flight", "Chat requests being answered now.", registry=reg
         )

@@ -7,7 +7,6 @@ run by their digest. One server, or what acts as one behind a name; no Redis Clu
 import asyncio
 import contextlib
 import hashlib
-import random
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -15,13 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_runtime.secret_files import SecretFile
-from agent_runtime.stores.base import Availability, StoreUnavailable
+from agent_runtime.stores.base import (
+    CONNECT_SECONDS,
+    Availability,
+    StoreUnavailable,
+    condition_of,
+    keep_connected,
+)
 from agent_runtime.stores.redis_link import Link, RedisRefused, Word
-
-CONNECT_SECONDS = 1.0  # inside a data centre a connection is there at once or not at all
-_FIRST_PAUSE_SECONDS = 0.05  # between attempts; doubled up to the longest, with full jitter
-_LONGEST_PAUSE_SECONDS = 1.0
-_STABLE_SECONDS = 5.0  # a connection that ends sooner is a failed attempt, so that none spins
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Redis:
 
     def start(self) -> None:
         """Begin to connect; a server that is away is no error."""
-        self._keeper = asyncio.create_task(self._keep_connected(), name="redis")
+        self._keeper = asyncio.create_task(keep_connected(self._hold_one), name="redis")
 
     async def close(self) -> None:
         """End the connection."""
@@ -76,7 +76,12 @@ class Redis:
         may have done what it did not acknowledge.
         """
         link = self._link or await self._connected()
-        return await link.ask(words)
+        try:
+            return await link.ask(words)
+        except RedisRefused as exc:
+            if exc.code != "NOSCRIPT":  # ordinary: see `run`
+                self._availability.refused(exc.code)
+            raise
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Word] = ()) -> Any:
         """Return what a script returns; raises as `command` does."""
@@ -97,22 +102,13 @@ class Redis:
             raise StoreUnavailable(f"Redis cannot be used: {self._availability.why}")
         return self._link
 
-    async def _keep_connected(self) -> None:
-        pause_s = _FIRST_PAUSE_SECONDS
-        while True:
-            if await self._hold_one() > _STABLE_SECONDS:
-                pause_s = _FIRST_PAUSE_SECONDS
-                continue
-            await asyncio.sleep(random.uniform(0.0, pause_s))  # noqa: S311  # no secret
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_SECONDS)
-
     async def _hold_one(self) -> float:
         """Open a connection and return, when it has ended, how long it lasted."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 link = await _open(self._server)
         except (OSError, TimeoutError, StoreUnavailable) as exc:
-            self._availability.went(_why(exc))
+            self._availability.went(condition_of(exc))
             self._decided.set()
             return 0.0
         since = time.monotonic()
@@ -141,16 +137,3 @@ async def _open(server: RedisServer) -> Link:
         link.close()
         raise
     return link
-
-
-def _why(exc: Exception) -> str:
-    """Return the condition in words without values."""
-    match exc:
-        case TimeoutError():
-            return f"no connection within {CONNECT_SECONDS:g} s"
-        case ssl.SSLError():
-            return f"TLS: {exc.reason or type(exc).__name__}"
-        case OSError():
-            return exc.strerror or type(exc).__name__
-        case _:
-            return str(exc)

@@ -7,16 +7,14 @@ server that stays silent for too long has lost the connection, and everybody who
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 
-from agent_runtime.stores.base import StoreUnavailable
+from agent_runtime.stores.base import REPLY_SECONDS, StoreUnavailable
 
 Word = str | bytes | int | float
 
-# a reply takes a millisecond; sessions that wait for a disk (AOF, every write) tens of them
-REPLY_SECONDS = 1.0
 _TICK_SECONDS = 0.25
 # requests in flight are bounded too; this keeps a stalled server from filling our memory
 _MAX_WAITING = 8192
@@ -67,8 +65,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to watch for silence."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # of a stream socket
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods
         self._tick()
 
     def data_received(self, data: bytes) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field
 from agentsystem_operator.api import rules, tiers, types
 from agentsystem_operator.api.base import ApiModel, MapList, RuledModel
 from agentsystem_operator.api.endpoint import Azure, ProviderLimits
+from agentsystem_operator.api.guard import Guard
 from agentsystem_operator.api.kubernetes import (
     EgressRule,
     EnvVars,
@@ -20,6 +21,7 @@ from agentsystem_operator.api.kubernetes import (
     ResourceRequirements,
     Toleration,
 )
+from agentsystem_operator.api.stores import Stores
 from agentsystem_operator.api.types import ProviderType, SessionStore, Tier
 
 
@@ -177,7 +179,8 @@ class Sessions(ApiModel):
 
     store: SessionStore
     """Memory forgets with the pod, and with several replicas refuses X-Session-Id; SQLite keeps
-    turns on a volume, and allows one replica per agent."""
+    turns on a volume, and allows one replica per agent; Redis and Postgres keep them in the server
+    of that name in spec.stores, which all replicas share."""
     sqlite: SQLite | None = None
     """Settings of store SQLite; not allowed with another store."""
     ttl: types.Duration = "24h"
@@ -223,8 +226,12 @@ class AgentSystemSpec(RuledModel):
     """How the agents work together."""
     memory: Memory = Memory()
     """What the agents remember."""
+    stores: Stores = Stores()
+    """Servers that all pods share; a declared one is used by what names it."""
     network: Network = Network()
     """Connections beyond those that the operator opens by itself."""
+    guard: Guard = Guard()
+    """What protects the system and the people who use it."""
 
     RULES: ClassVar = rules.SPEC
     TRANSITIONS: ClassVar = rules.SPEC_TRANSITIONS

@@ -8,6 +8,7 @@ from tests.contract.api.table import (
     pods,
     references,
     rules,
+    stores,
     values,
 )
 
@@ -19,5 +20,6 @@ CASES = (
     *endpoints.CASES,
     *pods.CASES,
     *network.CASES,
+    *stores.CASES,
     *bounds.CASES,
 )

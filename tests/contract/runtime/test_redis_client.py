@@ -119,14 +119,14 @@ async def test_a_frozen_server_keeps_nobody_waiting_for_long(
 ) -> None:
     async with client(server, tmp_path) as redis:
         await redis.command("PING")
-        server.freeze()
+        await asyncio.to_thread(server.freeze)
         began = time.monotonic()
         outcomes = await asyncio.gather(
             *(redis.command("PING") for _ in range(20)), return_exceptions=True
         )
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < 3.0
         assert {type(outcome) for outcome in outcomes} == {StoreUnavailable}
-        server.thaw()
+        await asyncio.to_thread(server.thaw)
         assert await redis.command("PING") == b"PONG"
 
 
