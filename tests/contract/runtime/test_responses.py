@@ -108,15 +108,12 @@ async def test_a_tool_is_called_and_its_result_answered() -> None:
         ) as stream:
             kinds = [event.type async for event in stream]
             streamed = (await stream.get_final_response()).output[0]
-        again: Any = called.to_dict()  # as the API's guide does it
-        answered = await api.responses.create(
-            model="front",
-            input=[
-                {"role": "user", "content": "what is it"},
-                again,
-                {**SEVEN, "call_id": called.call_id},
-            ],
-        )
+        talk: Any = [
+            {"role": "user", "content": "what is it"},
+            called.to_dict(),  # as the API's guide does it
+            {**SEVEN, "call_id": called.call_id},
+        ]
+        answered = await api.responses.create(model="front", input=talk)
     assert (called.name, called.status) == ("look_up", "completed")
     assert "response.function_call_arguments.delta" in kinds
     assert kinds[-3:] == [
