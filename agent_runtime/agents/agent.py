@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from agent_runtime.agents.reply import ReplyBuilder
 from agent_runtime.memory.sessions import Session
 from agent_runtime.providers import tokens
-from agent_runtime.providers.base import Answer, Chunk, Json, Prompt, Provider
+from agent_runtime.providers.base import (
+    Answer,
+    Chunk,
+    Json,
+    Prompt,
+    Provider,
+    Texts,
+    Vectors,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,10 @@ class Agent:
                     await turn.session.keep(turn.messages, message)
                 counted = chunk.usage or tokens.estimate(prompt.messages, tokens.text_of(message))
                 yield Chunk(chunk.delta, chunk.finish_reason, counted)
+
+    async def embed(self, inputs: Sequence[str | Sequence[int]], options: Json) -> Vectors:
+        """Return a vector for each input; instructions and sessions have no part in it."""
+        return await self._provider.embed(Texts(self.name, inputs, options))
 
     async def _prompt(self, turn: Turn) -> Prompt:
         history = await turn.session.history() if turn.session else []

@@ -79,6 +79,9 @@ class Reply:
         self._send = send
         self._common: Headers = [(b"connection", b"close")] if close else []
         self._id: Headers = []
+        self._sent = 0  # events of the stream
+        self.frame: Callable[[ApiError, int], bytes] = lambda error, _sent: error.frame()
+        """Writes the last event of a stream that failed after so many events."""
         self.status: int | None = None
         self.failed = False
         self.ended = False
@@ -116,6 +119,7 @@ class Reply:
 
     async def events(self, events: bytes) -> None:
         """Send complete events of a stream."""
+        self._sent += events.count(b"\n\n")
         await self._send({"type": "http.response.body", "body": events, "more_body": True})
 
     async def end_stream(self, events: bytes = b"") -> None:
@@ -129,7 +133,7 @@ class Reply:
         if self.ended:
             return
         if self.status is not None:
-            await self.end_stream(b"data: " + error.body() + b"\n\n")
+            await self.end_stream(self.frame(error, self._sent))
             return
         headers = [(k.encode(), _header_value(v)) for k, v in error.headers.items()]
         await self.body(error.status, error.body(), [_JSON, *headers])

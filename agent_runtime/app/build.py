@@ -1,6 +1,6 @@
 """Puts the runtime together: the one place that knows every part."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ import aiohttp
 
 from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
-from agent_runtime.app import limits
+from agent_runtime.app import chat_wire, limiters, limits, responses_wire, session_store
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.application import (
     MODELS,
@@ -22,33 +22,33 @@ from agent_runtime.app.chat import ChatEndpoint
 from agent_runtime.app.config_file import Surroundings
 from agent_runtime.app.contract import (
     AnthropicSection,
-    ApiKey,
     Config,
     EndpointSection,
     Link,
     OpenAISection,
     ProviderEntry,
+    RouteEntry,
     ScriptedSection,
     SessionsEntry,
 )
+from agent_runtime.app.embeddings import EmbeddingsEndpoint
 from agent_runtime.app.forward import Forwarder
-from agent_runtime.memory.base import Retention, SessionStore
-from agent_runtime.memory.in_process import MemoryStore
+from agent_runtime.app.stores import opened
+from agent_runtime.memory.base import SessionStore
 from agent_runtime.memory.sessions import Sessions
-from agent_runtime.memory.sqlite import open_store
 from agent_runtime.observability.metrics import Metrics
-from agent_runtime.providers import script
+from agent_runtime.providers import azure, embedding, script
 from agent_runtime.providers.anthropic import Anthropic
 from agent_runtime.providers.base import Provider
 from agent_runtime.providers.breaker import Breaker, Guarded
 from agent_runtime.providers.endpoint import Endpoint
 from agent_runtime.providers.keys import KeyFile
+from agent_runtime.providers.limited import Limited
+from agent_runtime.providers.limits import Limiter
 from agent_runtime.providers.openai_compatible import OpenAICompatible
 from agent_runtime.providers.route import Route
 from agent_runtime.providers.scripted import ScriptedProvider
 from agent_runtime.providers.watched import Watched
-
-_MEMORY_BYTES = 64 << 20  # for sessions in memory; a pod is small
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,21 @@ class Runtime:
 async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[Runtime]:
     """Hold everything open that a config asks for; raise `StoreUnavailable` if a store cannot."""
     metrics = Metrics()
-    entry = config.sessions or _default_sessions(surroundings)
-    store = await _open_store(entry, config, surroundings)
-    try:
-        async with _http() as outside, _http(force_close=True) as inside:
-            workshop = _Workshop(config, outside, metrics)
-            await workshop.report_missing_keys()
-            yield _assemble(config, entry, store, workshop, Forwarder(inside))
-    finally:
-        await store.close()
+    entry = config.sessions or session_store.default(surroundings)
+    async with opened(config.stores, metrics) as stores:
+        store = await session_store.opened(entry, config, surroundings, stores)
+        store = await session_store.encrypted(store, config, metrics)
+        try:
+            async with (
+                _http() as outside,
+                _http(force_close=True) as inside,
+                limiters.opened(config, stores.redis) as limits_of,
+            ):
+                workshop = _Workshop(config, outside, metrics, limits_of)
+                await workshop.report_missing_keys()
+                yield _assemble(config, entry, store, workshop, Forwarder(inside))
+        finally:
+            await store.close()
 
 
 def _assemble(
@@ -91,12 +97,18 @@ def _assemble(
         siblings={s.name: Sibling(s.name, s.url) for s in config.siblings},
     )
     metrics.active_agents.set(len(directory.own))
-    chat = ChatEndpoint(directory, sessions, forwarder, admission, metrics)
+    completions, responses = (
+        ChatEndpoint(dialect, directory, sessions, forwarder, admission, metrics)
+        for dialect in (chat_wire.Completions(), responses_wire.Responses())
+    )
+    embeddings = EmbeddingsEndpoint(directory, forwarder, admission, metrics)
     models, probes = ModelsEndpoint(directory), Probes(admission)
     return Runtime(
         api=Application(
             {
-                ("POST", "/v1/chat/completions"): chat,
+                ("POST", "/v1/chat/completions"): completions,
+                ("POST", "/v1/responses"): responses,
+                ("POST", "/v1/embeddings"): embeddings,
                 ("GET", MODELS): models.all,
                 ("GET", "/health"): probes.health,
                 ("GET", "/ready"): probes.ready,
@@ -121,8 +133,15 @@ class _Workshop:
     So is the breaker of a provider's model, by all routes that lead there.
     """
 
-    def __init__(self, config: Config, http: aiohttp.ClientSession, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        config: Config,
+        http: aiohttp.ClientSession,
+        metrics: Metrics,
+        limits_of: Mapping[str, Limiter],
+    ) -> None:
         self.metrics = metrics
+        self._limits_of = limits_of
         self.keys: dict[str, KeyFile] = {}
         self._config = config
         self._http = http
@@ -134,10 +153,7 @@ class _Workshop:
 
     def agents(self) -> dict[str, Agent]:
         """Return the agents by name."""
-        routes = {
-            entry.name: Route([self._provider(link) for link in entry.chain])
-            for entry in self._config.routes
-        }
+        routes = {entry.name: self._route(entry) for entry in self._config.routes}
         return {
             entry.name: Agent(entry.name, entry.instructions, routes[entry.route])
             for entry in self._config.agents
@@ -148,6 +164,17 @@ class _Workshop:
         for key in self.keys.values():
             await key.is_missing()
 
+    def _route(self, entry: RouteEntry) -> Route:
+        places = [
+            embedding.Place(
+                self._provider(link),
+                model="" if link.provider in self._scripted else link.model or "",
+                embeds=self._entries[link.provider].type != "Anthropic",
+            )
+            for link in entry.chain
+        ]
+        return Route([place.provider for place in places], embedders=embedding.embedders(places))
+
     def _prepare(self, entry: ProviderEntry) -> None:
         match entry.type:
             case "Scripted":
@@ -156,17 +183,20 @@ class _Workshop:
                 self._scripted[entry.name] = ScriptedProvider(entry.name, parsed)
             case "OpenAI" | "Anthropic":
                 if key := _section(entry).api_key:
-                    origin = _origin(key)
-                    self.keys[entry.name] = KeyFile(entry.name, Path(key.file), origin=origin)
+                    path = Path(key.file)
+                    self.keys[entry.name] = KeyFile(entry.name, path, origin=key.origin)
 
     def _provider(self, link: Link) -> Provider:
-        """Return a model with all its wrappers, the outermost first: breaker, log and counters."""
+        """Return a model with all its wrappers, the outermost first: breaker, limit, counters."""
         model = link.model or ""
         if (link.provider, model) not in self._guarded:
-            watched = Watched(link.provider, self._model(link), self.metrics)
+            asked: Provider = Watched(link.provider, self._model(link), self.metrics)
+            if limiter := self._limits_of.get(link.provider):
+                refused = self.metrics.limited(link.provider).inc
+                asked = Limited(link.provider, asked, limiter, refused)
             gauge = self.metrics.breaker(link.provider, model)
             breaker = Breaker(changed=gauge.set)
-            self._guarded[link.provider, model] = Guarded(link.provider, watched, breaker)
+            self._guarded[link.provider, model] = Guarded(link.provider, asked, breaker)
         return self._guarded[link.provider, model]
 
     def _model(self, link: Link) -> Provider:
@@ -179,37 +209,19 @@ class _Workshop:
             base_url=section.base_url,
             model=link.model or "",
             timeout_s=section.timeout_seconds,
+            headers=section.headers,
         )
+        key = self.keys.get(link.provider)
+        if isinstance(section, OpenAISection) and section.azure:
+            return azure.deployment(endpoint, section.azure.api_version, key, self._http)
         speaks = Anthropic if entry.type == "Anthropic" else OpenAICompatible
-        return speaks(endpoint, self.keys.get(link.provider), self._http)
+        return speaks(endpoint, key, self._http)
 
 
 def _section(entry: ProviderEntry) -> EndpointSection:
     if entry.type == "Anthropic":
         return entry.anthropic or AnthropicSection.model_validate({})
     return entry.open_ai or OpenAISection.model_validate({})
-
-
-def _origin(key: ApiKey) -> str:
-    if key.secret_name and key.secret_key:
-        return f"Secret {key.secret_name!r}, key {key.secret_key!r}"
-    return f"file {key.file}"
-
-
-def _default_sessions(surroundings: Surroundings) -> SessionsEntry:
-    # a laptop keeps its conversations; a pod has no disk unless it was given one
-    store = "Memory" if surroundings.in_cluster else "SQLite"
-    return SessionsEntry.model_validate({"store": store})
-
-
-async def _open_store(
-    entry: SessionsEntry, config: Config, surroundings: Surroundings
-) -> SessionStore:
-    if entry.store == "Memory":
-        return MemoryStore(Retention(entry.ttl_seconds, entry.max_turns, max_bytes=_MEMORY_BYTES))
-    default = surroundings.state_home / "agentsystem" / config.namespace / config.system
-    path = Path(entry.path) if entry.path else default / "sessions.db"
-    return await open_store(path, Retention(entry.ttl_seconds, entry.max_turns))
 
 
 def _http(*, force_close: bool = False) -> aiohttp.ClientSession:

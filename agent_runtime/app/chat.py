@@ -1,13 +1,17 @@
-"""`POST /v1/chat/completions`: from a request to an agent of ours, or on to a sibling."""
+"""From a request to an agent of ours, or on to a sibling; and what a chat with an agent is.
+
+Chat completions and responses are two dialects of the same chat.
+"""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, assert_never
+from typing import Any, Generic, Protocol, TypeVar, assert_never
 
 from agent_runtime.agents.agent import Agent, Turn
 from agent_runtime.agents.directory import Directory, Sibling, Unknown
-from agent_runtime.app import chat_request, chat_wire, errors
+from agent_runtime.app import errors
 from agent_runtime.app.admission import Admission, Interruption, Slot
 from agent_runtime.app.asgi import ClientGone, Reply, Request
 from agent_runtime.app.chat_request import ChatRequest
@@ -15,25 +19,33 @@ from agent_runtime.app.errors import ApiError
 from agent_runtime.app.forward import Forwarder
 from agent_runtime.memory.sessions import SESSION_ID, Session, Sessions
 from agent_runtime.observability.metrics import NO_AGENT, Metrics
-from agent_runtime.providers.base import Chunk, Json
+from agent_runtime.providers.base import Answer, Chunk, Json
 
 SESSION_HEADER = b"x-session-id"
 
 
-class ChatEndpoint:
-    """Answers chat completions; one instance serves all requests."""
+class Addressed(Protocol):
+    """A request that names an agent."""
+
+    @property
+    def model(self) -> str | None:
+        """The name, None for the entry."""
+
+
+Asked = TypeVar("Asked", bound=Addressed)
+
+
+class AgentEndpoint(ABC, Generic[Asked]):
+    """Answers what is asked of agents; one instance serves all requests of one path."""
 
     def __init__(
         self,
         directory: Directory,
-        sessions: Sessions | None,
         forwarder: Forwarder,
         admission: Admission,
         metrics: Metrics,
     ) -> None:
-        """`sessions` is None when the configured store cannot offer them."""
         self._directory = directory
-        self._sessions = sessions
         self._forwarder = forwarder
         self._admission = admission
         self._metrics = metrics
@@ -41,8 +53,9 @@ class ChatEndpoint:
     async def __call__(self, request: Request, reply: Reply) -> None:
         """Answer one request, and count it."""
         started = time.perf_counter()
-        call = _Call(request, reply, chat_wire.new_id())
+        call = Call(request, reply, self._new_id())
         reply.identify(call.id)
+        reply.frame = self._frame
         try:
             await self._in_a_slot(call)
         except ClientGone:
@@ -53,7 +66,7 @@ class ChatEndpoint:
             seconds = time.perf_counter() - started
             self._metrics.request_ended(call.agent, call.outcome or _status(reply), seconds)
 
-    async def _in_a_slot(self, call: "_Call") -> None:
+    async def _in_a_slot(self, call: "Call") -> None:
         slot = self._admission.slot(call.request.receive, call.reply)
         try:
             async with slot:
@@ -67,10 +80,10 @@ class ChatEndpoint:
                 case Interruption.TOO_LONG:
                     raise errors.too_long() from None
 
-    async def _answer(self, call: "_Call", slot: Slot) -> None:
+    async def _answer(self, call: "Call", slot: Slot) -> None:
         body = await call.request.body(slot.hold)
         slot.received()
-        asked = chat_request.parse(body)
+        asked = self._parse(body)
         found = self._directory.find(asked.model)
         match found:
             case Agent():
@@ -78,13 +91,101 @@ class ChatEndpoint:
                 await self._answer_here(call, asked, found)
             case Sibling():
                 call.agent = found.name
-                await self._forwarder.forward(found, body, asked, call.request, call.reply)
+                await self._forwarder.forward(found, body, asked.model, call.request, call.reply)
             case Unknown():
                 raise _no_such_agent(found.name)
             case _:
                 assert_never(found)
 
-    async def _answer_here(self, call: "_Call", asked: ChatRequest, agent: Agent) -> None:
+    @abstractmethod
+    def _new_id(self) -> str:
+        """Return the id of a request."""
+
+    @abstractmethod
+    def _parse(self, body: bytes) -> Asked:
+        """Return what is asked; raise the `ApiError` that names the wrong parameter."""
+
+    @abstractmethod
+    def _frame(self, error: ApiError, sent: int) -> bytes:
+        """Return the event that ends a stream of so many events by telling an error."""
+
+    @abstractmethod
+    async def _answer_here(self, call: "Call", asked: Asked, agent: Agent) -> None:
+        """Let an agent of ours answer."""
+
+    def _count_tokens(self, agent: Agent, usage: Json) -> None:
+        self._metrics.tokens_used(
+            agent.name, _number(usage, "prompt_tokens"), _number(usage, "completion_tokens")
+        )
+
+
+class Writer(Protocol):
+    """Writes the events of one stream."""
+
+    def event(self, chunk: Chunk) -> bytes:
+        """Return the events of a piece."""
+        ...
+
+    def ending(self, last: Chunk) -> bytes:
+        """Return the events of the last piece, and of the end."""
+        ...
+
+    def failed(self, error: ApiError, sent: int) -> bytes:
+        """Return the events that end a stream of so many events by telling an error."""
+        ...
+
+
+class Dialect(Protocol):
+    """An API for chats: how it asks and how it is answered."""
+
+    def new_id(self) -> str:
+        """Return an id for an answer, which is the request's id as well."""
+        ...
+
+    def parse(self, body: bytes) -> ChatRequest:
+        """Return what is asked; raise the `ApiError` that names the wrong parameter."""
+        ...
+
+    def whole(self, call_id: str, model: str, asked: ChatRequest, answer: Answer) -> bytes:
+        """Return the body of a plain answer."""
+        ...
+
+    def writer(self, call_id: str, model: str, asked: ChatRequest) -> Writer:
+        """Return what writes a streamed answer."""
+        ...
+
+    def frame(self, error: ApiError, sent: int) -> bytes:
+        """Return the same for a stream that another pod writes."""
+        ...
+
+
+class ChatEndpoint(AgentEndpoint[ChatRequest]):
+    """Answers chats."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        directory: Directory,
+        sessions: Sessions | None,
+        forwarder: Forwarder,
+        admission: Admission,
+        metrics: Metrics,
+    ) -> None:
+        """`sessions` is None when the configured store cannot offer them."""
+        super().__init__(directory, forwarder, admission, metrics)
+        self._dialect = dialect
+        self._sessions = sessions
+
+    def _new_id(self) -> str:
+        return self._dialect.new_id()
+
+    def _parse(self, body: bytes) -> ChatRequest:
+        return self._dialect.parse(body)
+
+    def _frame(self, error: ApiError, sent: int) -> bytes:
+        return self._dialect.frame(error, sent)
+
+    async def _answer_here(self, call: "Call", asked: ChatRequest, agent: Agent) -> None:
         async with self._session(call.request, agent) as session:
             turn = Turn(asked.messages, asked.options, session)
             if asked.stream:
@@ -92,10 +193,12 @@ class ChatEndpoint:
                 return
             answer = await agent.complete(turn)
             self._count_tokens(agent, answer.usage)
-            await call.reply.json_bytes(chat_wire.completion(call.id, agent.name, answer))
+            body = self._dialect.whole(call.id, agent.name, asked, answer)
+            await call.reply.json_bytes(body)
 
-    async def _stream(self, call: "_Call", asked: ChatRequest, agent: Agent, turn: Turn) -> None:
-        writer = chat_wire.ChunkWriter(call.id, agent.name, include_usage=asked.include_usage)
+    async def _stream(self, call: "Call", asked: ChatRequest, agent: Agent, turn: Turn) -> None:
+        writer = self._dialect.writer(call.id, agent.name, asked)
+        call.reply.frame = writer.failed
         last = Chunk({})
         async with aclosing(agent.stream(turn)) as chunks:
             async for chunk in chunks:
@@ -104,10 +207,8 @@ class ChatEndpoint:
                 last = chunk
                 if chunk.finish_reason is None:
                     await call.reply.events(writer.event(chunk))
-        usage = last.usage or {}
-        self._count_tokens(agent, usage)
-        ending = writer.event(last) + writer.usage_event(usage) + chat_wire.DONE
-        await call.reply.end_stream(ending)
+        self._count_tokens(agent, last.usage or {})
+        await call.reply.end_stream(writer.ending(last))
 
     @asynccontextmanager
     async def _session(self, request: Request, agent: Agent) -> AsyncIterator[Session | None]:
@@ -123,13 +224,8 @@ class ChatEndpoint:
         async with self._sessions.turn(agent.name, session_id) as session:
             yield session
 
-    def _count_tokens(self, agent: Agent, usage: Json) -> None:
-        self._metrics.tokens_used(
-            agent.name, _number(usage, "prompt_tokens"), _number(usage, "completion_tokens")
-        )
 
-
-class _Call:
+class Call:
     """What is known about one request while it is being answered."""
 
     def __init__(self, request: Request, reply: Reply, call_id: str) -> None:

@@ -6,6 +6,9 @@ from typing import Any
 
 import orjson
 
+from agent_runtime.app import chat_request
+from agent_runtime.app.chat_request import ChatRequest
+from agent_runtime.app.errors import ApiError
 from agent_runtime.providers.base import Answer, Chunk, Json
 
 DONE = b"data: [DONE]\n\n"
@@ -36,6 +39,25 @@ def completion(completion_id: str, model: str, answer: Answer) -> bytes:
     )
 
 
+class Completions:
+    """The dialect of `/v1/chat/completions`."""
+
+    new_id = staticmethod(new_id)
+    parse = staticmethod(chat_request.parse)
+
+    def whole(self, call_id: str, model: str, _asked: ChatRequest, answer: Answer) -> bytes:
+        """Return a whole completion."""
+        return completion(call_id, model, answer)
+
+    def writer(self, call_id: str, model: str, asked: ChatRequest) -> "ChunkWriter":
+        """Return what writes a stream."""
+        return ChunkWriter(call_id, model, include_usage=asked.include_usage)
+
+    def frame(self, error: ApiError, _sent: int) -> bytes:
+        """Return the event that ends a stream by telling an error."""
+        return error.frame()
+
+
 class ChunkWriter:
     """Writes one stream's events; the first delta names the role."""
 
@@ -60,9 +82,14 @@ class ChunkWriter:
         choice = {"index": 0, "delta": delta, "logprobs": None}
         return self._event([choice | {"finish_reason": chunk.finish_reason}], {})
 
-    def usage_event(self, usage: Json) -> bytes:
-        """Return the extra last event with the usage, if the client asked for it."""
-        return self._event([], {"usage": usage}) if self._include_usage else b""
+    def ending(self, last: Chunk) -> bytes:
+        """Return the events from the last piece on; with the usage, if the client asked for it."""
+        usage = self._event([], {"usage": last.usage}) if self._include_usage else b""
+        return self.event(last) + usage + DONE
+
+    def failed(self, error: ApiError, _sent: int) -> bytes:
+        """Return the event that ends a stream by telling an error."""
+        return error.frame()
 
     def _event(self, choices: list[Json], extra: Json) -> bytes:
         return b"data: " + orjson.dumps({**self._common, "choices": choices, **extra}) + b"\n\n"

@@ -3,12 +3,14 @@
 Contract v1.1, additive: config/contract/README.md has its rules and examples.
 """
 
-import re
-import urllib.parse
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, model_validator
 
+from agent_runtime.app.contract_endpoint import AzureEntry, Headers, LimitsEntry
+from agent_runtime.app.contract_guard import GuardEntry
+from agent_runtime.app.contract_stores import StoresEntry
+from agent_runtime.app.contract_types import FilePath, Name, SecretPlace, Url
 from agent_runtime.problems import Strict
 
 CONTRACT_MAJOR = 1
@@ -19,51 +21,6 @@ MAX_AGENTS = 200
 MAX_ROUTES = 50
 MAX_CHAIN = 10
 MAX_PROVIDERS = 20
-
-
-# a name goes into stored keys, metric labels and URLs
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-
-
-def _name(text: str) -> str:
-    if not _LABEL.fullmatch(text):
-        raise ValueError(
-            "is not a name; use up to 63 lower-case letters and digits, with dashes between them"
-        )
-    return text
-
-
-def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")) or len(text.split("://", 1)[1]) == 0:
-        raise ValueError("is not an HTTP address; write http://HOST:PORT or https://HOST/PATH")
-    if not text.isascii() or not text.isprintable() or " " in text or len(text) > 2048:
-        raise ValueError("is not an HTTP address; use printable ASCII without blanks")
-    if not _can_be_asked(text):
-        raise ValueError(
-            "is not an address to ask; write http(s)://HOST[:PORT][/PATH] without user, query or #"
-        )
-    return text
-
-
-def _can_be_asked(url: str) -> bool:
-    try:
-        parts = urllib.parse.urlsplit(url)
-        has_port_or_none = parts.port != 0  # reading it raises if it is no port
-    except ValueError:
-        return False
-    plain = "@" not in parts.netloc and "?" not in url and "#" not in url
-    return bool(parts.hostname) and has_port_or_none and plain
-
-
-def _path(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("is not a path; use printable characters")
-    return text
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Url = Annotated[str, AfterValidator(_url)]
-FilePath = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_path)]
 
 
 class AgentEntry(Strict):
@@ -95,14 +52,6 @@ class RouteEntry(Strict):
     chain: Annotated[list[Link], Field(min_length=1, max_length=MAX_CHAIN)]
 
 
-class ApiKey(Strict):
-    """Where the key is, and what people call that place."""
-
-    file: FilePath
-    secret_name: str | None = Field(None, alias="secretName", max_length=253)
-    secret_key: str | None = Field(None, alias="secretKey", max_length=253)
-
-
 class EndpointSection(Strict):
     """A model endpoint."""
 
@@ -110,13 +59,22 @@ class EndpointSection(Strict):
     timeout_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = Field(
         30.0, alias="timeoutSeconds"
     )
-    api_key: ApiKey | None = Field(None, alias="apiKey")
+    api_key: SecretPlace | None = Field(None, alias="apiKey")
+    headers: Headers = Field(default_factory=dict)
+    limits: LimitsEntry | None = None
 
 
 class OpenAISection(EndpointSection):
     """An OpenAI-compatible endpoint."""
 
     base_url: Url = Field("https://api.openai.com/v1", alias="baseURL")
+    azure: AzureEntry | None = None
+
+    @model_validator(mode="after")
+    def _azure_has_an_address(self) -> "OpenAISection":
+        if self.azure and "base_url" not in self.model_fields_set:
+            raise ValueError("has `azure` without `baseURL`; add the address of the resource")
+        return self
 
 
 class AnthropicSection(EndpointSection):
@@ -140,11 +98,17 @@ class ProviderEntry(Strict):
     anthropic: AnthropicSection | None = None
     scripted: ScriptedSection | None = None
 
+    @property
+    def limits(self) -> LimitsEntry | None:
+        """How often the account may be asked, if that is limited."""
+        section = self.open_ai or self.anthropic
+        return section.limits if section else None
+
 
 class SessionsEntry(Strict):
     """Where sessions live. `shared` false: each pod has its own, so they cannot be offered."""
 
-    store: Literal["Memory", "SQLite"]
+    store: Literal["Memory", "SQLite", "Redis", "Postgres"]  # the last two: v1.1
     path: FilePath | None = None
     ttl_seconds: Annotated[float, Field(gt=0, le=3.2e9, allow_inf_nan=False)] = Field(
         86_400.0, alias="ttlSeconds"
@@ -167,3 +131,5 @@ class Config(Strict):
     routes: Annotated[list[RouteEntry], Field(min_length=1, max_length=MAX_ROUTES)]
     providers: Annotated[list[ProviderEntry], Field(min_length=1, max_length=MAX_PROVIDERS)]
     sessions: SessionsEntry | None = None
+    stores: StoresEntry | None = None  # v1.1
+    guard: GuardEntry | None = None  # v1.1

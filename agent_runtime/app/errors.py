@@ -5,7 +5,7 @@ from typing import assert_never
 
 import orjson
 
-from agent_runtime.memory.base import StoreFull, StoreUnavailable
+from agent_runtime.memory.base import KeyMissing, StoreFull, StoreUnavailable
 from agent_runtime.memory.sessions import WAIT_FOR_TURN_SECONDS, SessionBusy
 from agent_runtime.providers.base import ErrorClass, Json, ProviderError
 
@@ -35,14 +35,21 @@ class ApiError(Exception):
         self.headers = headers or {}
 
     def body(self) -> bytes:
-        """Return the JSON body, which is also the data of a stream's error frame."""
-        error = {
+        """Return the JSON body."""
+        return orjson.dumps({"error": self.fields()})
+
+    def fields(self) -> Json:
+        """Return the error as an object."""
+        return {
             "message": self.message,
             "type": self.kind,
             "param": self.param,
             "code": self.code,
         }
-        return orjson.dumps({"error": error})
+
+    def frame(self) -> bytes:
+        """Return the event that tells the error at the end of a stream."""
+        return b"data: " + self.body() + b"\n\n"
 
 
 def invalid(message: str, *, param: str | None = None, code: str | None = None) -> ApiError:
@@ -91,11 +98,18 @@ def of(exc: ApiError | ProviderError | SessionBusy | StoreUnavailable) -> ApiErr
         case SessionBusy():
             text = f"the session's previous turn did not end within {WAIT_FOR_TURN_SECONDS:g} s"
             return ApiError(409, text, code="session_busy")
+        case KeyMissing():
+            return unavailable(
+                str(exc),
+                "session_key_missing",
+                retry_after=_seconds(_A_PERSON_MUST_ACT_S),
+                retry=False,
+            )
         case StoreFull():
             return unavailable(f"no room for the session: {exc}", "session_store_full")
         case StoreUnavailable():
             return unavailable(
-                "the session store cannot be used now; nothing was kept of this turn",
+                "the session store cannot be used now, and has not confirmed this turn; ask again",
                 "session_store_unavailable",
             )
         case _:
@@ -119,11 +133,13 @@ _UNAVAILABLE = {
     ErrorClass.KEY_MISSING: ("provider_key_missing", False),
 }
 _A_PERSON_MUST_ACT_S = 30.0
+_RATES = frozenset({ErrorClass.RATE_LIMITED, ErrorClass.LIMITED})
 # the code of a request that is at fault, where the provider's own word for it is not given
 _REQUEST_CODES = {
     ErrorClass.REFUSED: "provider_refused",
     ErrorClass.CONTEXT_TOO_LONG: "context_length_exceeded",
     ErrorClass.CONTENT_POLICY: "content_filter",
+    ErrorClass.UNSUPPORTED: "unsupported_parameter",
 }
 
 
@@ -131,7 +147,7 @@ def of_provider(exc: ProviderError) -> ApiError:
     """Return the client's view of a provider that did not answer."""
     if exc.error_class in _REQUEST_CODES:
         return _refused(exc)
-    if ErrorClass.RATE_LIMITED in (exc.error_class, exc.after):
+    if _RATES & {exc.error_class, exc.after}:
         headers = {"retry-after": _seconds(exc.retry_after_s)}
         return ApiError(
             429, exc.message, "rate_limit_error", code="rate_limit_exceeded", headers=headers

@@ -14,7 +14,6 @@ import orjson
 from agent_runtime.agents.directory import Sibling
 from agent_runtime.app import limits
 from agent_runtime.app.asgi import Reply, Request
-from agent_runtime.app.chat_request import ChatRequest
 from agent_runtime.app.errors import SERVER, ApiError
 
 HOP_HEADER = b"x-agentsystem-hop"
@@ -40,25 +39,26 @@ class Forwarder:
         self._http = http
 
     async def forward(
-        self, sibling: Sibling, body: bytes, asked: ChatRequest, request: Request, reply: Reply
+        self, sibling: Sibling, body: bytes, named: str | None, request: Request, reply: Reply
     ) -> None:
-        """Answer a request with what the sibling answers to it."""
+        """Answer a request, which named `named`, with what the sibling answers to it."""
         if request.header(HOP_HEADER) is not None:
             text = f"the request has been passed on already, and {sibling.name!r} is not here"
             raise ApiError(508, text, SERVER, param="model", code="forwarding_loop")
-        if asked.model != sibling.name:
+        if named != sibling.name:
             body = orjson.dumps({**orjson.loads(body), "model": sibling.name})
         headers = {"content-type": "application/json", HOP_HEADER.decode(): "1"}
         for name in _PASSED_ON:
             if value := request.header(name):
                 headers[name.decode()] = value
-        await self._pass(sibling, body, headers, reply)
+        url = sibling.url.rstrip("/") + request.path  # one of ours, or nobody would be here
+        await self._pass(sibling, url, body, headers, reply)
 
     async def _pass(
-        self, sibling: Sibling, body: bytes, headers: dict[str, str], reply: Reply
+        self, sibling: Sibling, url: str, body: bytes, headers: dict[str, str], reply: Reply
     ) -> None:
         try:
-            async with await self._post(sibling, body, headers) as response:
+            async with await self._post(url, body, headers) as response:
                 if _REQUEST_ID.fullmatch(theirs := response.headers.get("x-request-id", "")):
                     reply.identify(theirs)  # it is the completion's id as well
                 if response.content_type == "text/event-stream" and response.status == 200:
@@ -71,10 +71,7 @@ class Forwarder:
             # once a stream has begun, the reply turns this into its last frame
             raise _unreachable(sibling, "cannot be reached", 502) from exc
 
-    async def _post(
-        self, sibling: Sibling, body: bytes, headers: dict[str, str]
-    ) -> aiohttp.ClientResponse:
-        url = sibling.url.rstrip("/") + "/v1/chat/completions"
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> aiohttp.ClientResponse:
         for attempt in range(limits.FORWARD_ATTEMPTS):
             try:
                 return await self._http.post(

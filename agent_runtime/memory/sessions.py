@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from agent_runtime.memory.base import SessionStore
+from agent_runtime.memory.base import SessionStore, StoreUnavailable
 
 SESSION_ID = re.compile(r"[A-Za-z0-9._~:-]{1,128}")  # no "/": it separates the parts of a key
 WAIT_FOR_TURN_SECONDS = 30.0  # for the turn before; a client that waits longer should retry
@@ -40,7 +40,10 @@ class Session:
     async def history(self) -> list[dict[str, Any]]:
         """Return the messages of the turns that are kept, oldest first."""
         turns = await self._store.load(self._key)
-        messages = [message for turn in turns for message in orjson.loads(turn)]
+        try:
+            messages = [message for turn in turns for message in orjson.loads(turn)]
+        except orjson.JSONDecodeError as exc:  # encryption was switched off: they wait for a key
+            raise StoreUnavailable("a turn of the session cannot be read") from exc
         # the turn with the call may be forgotten, and a model refuses a result without its call
         return list(itertools.dropwhile(lambda m: m.get("role") in _RESULTS, messages))
 

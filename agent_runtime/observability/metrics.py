@@ -52,9 +52,21 @@ class Metrics:
             "agent_provider_breaker_state", "0: asked, 1: probed, 2: left alone, after failures.",
             ["provider", "model"], registry=reg,
         )  # fmt: skip
+        self._limited = Counter(
+            "agent_provider_limited", "Requests that found the provider's own limit reached.",
+            ["provider"], registry=reg,
+        )  # fmt: skip
         self.key_missing = Gauge(
             "agent_provider_key_missing", "1 while the provider's key file is absent or empty.",
             ["provider"], registry=reg,
+        )  # fmt: skip
+        self.store_up = Gauge(
+            "agent_store_up", "1 while the shared server can be used, 0 while it is away.",
+            ["store"], registry=reg,
+        )  # fmt: skip
+        self.session_key_missing = Gauge(
+            "agent_session_key_missing", "1 while sessions are encrypted and there is no key.",
+            registry=reg,
         )  # fmt: skip
         self.in_flight = Gauge(
             "agent_requests_in_flight", "Chat requests being answered now.", registry=reg
@@ -96,6 +108,10 @@ class Metrics:
     def breaker(self, provider: str, model: str) -> Gauge:
         """Return the gauge of one breaker, which is closed at first."""
         return self._breakers.labels(provider, model)
+
+    def limited(self, provider: str) -> Counter:
+        """Return the count of requests that found a provider's limit reached."""
+        return self._limited.labels(provider)
 
     def provider_failed(self, provider: str, error_class: str) -> None:
         """Count one failed call of a provider."""

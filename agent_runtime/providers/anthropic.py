@@ -11,9 +11,9 @@ from typing import Any
 import aiohttp
 import orjson
 
-from agent_runtime.providers import anthropic_wire, failures, tokens
+from agent_runtime.providers import anthropic_wire, embedding, failures, tokens
 from agent_runtime.providers.anthropic_wire import Untranslatable
-from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Json, Prompt
+from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Json, Prompt, Texts, Vectors
 from agent_runtime.providers.endpoint import MALFORMED, Caller, Endpoint, ErrorEvent
 from agent_runtime.providers.keys import KeyFile
 
@@ -52,11 +52,19 @@ class Anthropic:
             async for chunk in chunks:
                 yield chunk
 
+    async def embed(self, _texts: Texts) -> Vectors:
+        """Raise `unsupported`: the API has no embeddings."""
+        raise self._caller.error(
+            ErrorClass.UNSUPPORTED, "has no embeddings", detail=embedding.UNSUPPORTED
+        )
+
     def _body(self, prompt: Prompt) -> Json:
         try:
             return anthropic_wire.request(self._model, prompt.messages, prompt.options)
         except Untranslatable as exc:
-            raise self._caller.error(ErrorClass.REFUSED, f"does not take {exc}") from exc
+            detail = {"param": exc.param}
+            text = f"does not take {exc}; leave it out"
+            raise self._caller.error(ErrorClass.UNSUPPORTED, text, detail=detail) from exc
         except MALFORMED as exc:
             text = "does not take this: a part of messages or tools is not as the API defines it"
             raise self._caller.error(ErrorClass.REFUSED, text) from exc

@@ -1,7 +1,7 @@
 """OpenAI's chat completions in the words of Anthropic's messages API, and back. Pure.
 
-What a client may say is OpenAI's; what has no counterpart here (`seed`, `logprobs`, penalties) is
-left out, since the API refuses parameters that it does not know.
+What a client may say is OpenAI's. What has no counterpart here (`seed`, `logprobs`, penalties) is
+refused by name, so that another provider of the chain may do it, and nobody relies on it in vain.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,6 +15,16 @@ MAX_TOKENS = 4096
 """The API wants a bound, and every model of it can write so much."""
 
 _AS_THEY_ARE = ("temperature", "top_p", "top_k", "thinking", "metadata", "service_tier")
+_TRANSLATED = frozenset(
+    {
+        *_AS_THEY_ARE, "max_completion_tokens", "max_tokens", "parallel_tool_calls",
+        "response_format", "stop", "tool_choice", "tools", "user",
+    }
+)  # fmt: skip
+# they say nothing about the answer
+_NEEDLESS = frozenset(
+    {"prediction", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "store"}
+)
 _STOP_REASONS = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -24,15 +34,21 @@ _STOP_REASONS = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
+_MESSAGES = "messages"
 _JSON_ONLY = "Answer with one JSON object and nothing else."
 
 
 class Untranslatable(Exception):
-    """Part of a request has no form in the messages API; says which."""
+    """Part of a request has no form in the messages API; says what, and names the parameter."""
+
+    def __init__(self, what: str, param: str) -> None:
+        super().__init__(what)
+        self.param = param
 
 
 def request(model: str, messages: Sequence[Json], options: Json) -> Json:
     """Return the body that asks the same; raises Untranslatable."""
+    _check(options)
     system, turns = _conversation(messages)
     body: Json = {
         "model": model,
@@ -52,6 +68,14 @@ def request(model: str, messages: Sequence[Json], options: Json) -> Json:
     return body
 
 
+def _check(options: Json) -> None:
+    for name, value in options.items():
+        if name in _TRANSLATED or name in _NEEDLESS or not value:
+            continue  # null, false, 0 and nothing mean "without it"
+        if name != "modalities" or value != ["text"]:
+            raise Untranslatable(f"the parameter {name[:100]!r}", name[:100])
+
+
 def _first(options: Json, *names: str) -> Any:
     return next((options[name] for name in names if options.get(name) is not None), None)
 
@@ -63,7 +87,7 @@ def _conversation(messages: Sequence[Json]) -> tuple[list[str], list[Json]]:
     for message in messages:
         role = message["role"]
         if role in ("system", "developer"):
-            system += [text for text in _texts(message.get("content")) if text]
+            system += _texts(message.get("content"))
             continue
         speaker = "assistant" if role == "assistant" else "user"
         blocks = _blocks(message)
@@ -79,10 +103,10 @@ def _blocks(message: Json) -> list[Json]:
         result = {
             "type": "tool_result",
             "tool_use_id": message.get("tool_call_id") or message.get("name") or "",
-            "content": "".join(_texts(message.get("content"))),
+            "content": _found(message.get("content")),
         }
         return [result]
-    blocks = [block for part in _parts(message.get("content")) if (block := _block(part))]
+    blocks = _content(message.get("content"))
     return [*blocks, *(_tool_use(call) for call in message.get("tool_calls") or ())]
 
 
@@ -92,8 +116,23 @@ def _parts(content: Any) -> Iterable[Json]:  # a JSON edge
     return content or ()
 
 
+def _content(content: Any) -> list[Json]:  # a JSON edge
+    return [block for part in _parts(content) if (block := _block(part))]
+
+
 def _texts(content: Any) -> list[str]:  # a JSON edge
-    return [str(part.get("text") or "") for part in _parts(content)]
+    blocks = _content(content)
+    if any(block["type"] != "text" for block in blocks):
+        raise Untranslatable("system messages with anything but text", _MESSAGES)
+    return [block["text"] for block in blocks]
+
+
+def _found(content: Any) -> str | list[Json]:  # a JSON edge
+    """Return what a tool has found: a text, or blocks if there is more than text."""
+    blocks = _content(content)
+    if all(block["type"] == "text" for block in blocks):
+        return "".join(block["text"] for block in blocks)
+    return blocks
 
 
 def _block(part: Json) -> Json | None:
@@ -106,7 +145,7 @@ def _block(part: Json) -> Json | None:
         case "refusal":
             return {"type": "text", "text": part["refusal"]} if part.get("refusal") else None
         case other:
-            raise Untranslatable(f"content parts of type {other!r}")
+            raise Untranslatable(f"content parts of type {str(other)[:100]!r}", _MESSAGES)
 
 
 def _source(url: str) -> Json:
@@ -114,7 +153,7 @@ def _source(url: str) -> Json:
         return {"type": "url", "url": url}
     kind, _, content = url.removeprefix("data:").partition(";base64,")
     if not content:
-        raise Untranslatable("images whose data URL is not base64")
+        raise Untranslatable("images whose data URL is not base64", _MESSAGES)
     return {"type": "base64", "media_type": kind, "data": content}
 
 
@@ -130,7 +169,7 @@ def _tool_use(call: Json) -> Json:
 
 
 def _tools(options: Json) -> Json:
-    tools = [_tool(tool["function"]) for tool in options.get("tools") or ()]
+    tools = [_tool(tool) for tool in options.get("tools") or ()]
     if not tools:
         return {}
     choice = _tool_choice(options.get("tool_choice"))
@@ -139,7 +178,10 @@ def _tools(options: Json) -> Json:
     return {"tools": tools, "tool_choice": choice}
 
 
-def _tool(function: Json) -> Json:
+def _tool(offered: Json) -> Json:
+    if (kind := offered.get("type", "function")) != "function":
+        raise Untranslatable(f"tools of type {str(kind)[:100]!r}", "tools")
+    function = offered["function"]
     tool = {
         "name": function["name"],
         "input_schema": function.get("parameters") or {"type": "object", "properties": {}},
@@ -161,7 +203,7 @@ def _tool_choice(choice: Any) -> Json:  # a JSON edge
         case {"type": "function", "function": {"name": str(name)}}:
             return {"type": "tool", "name": name}
         case _:
-            raise Untranslatable("this tool_choice")
+            raise Untranslatable("this tool_choice", "tool_choice")
 
 
 def _output(wanted: Any) -> tuple[Json, list[str]]:  # a JSON edge
@@ -174,7 +216,7 @@ def _output(wanted: Any) -> tuple[Json, list[str]]:  # a JSON edge
         case {"type": "json_schema", "json_schema": {"schema": dict(schema)}}:
             return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}, []
         case _:
-            raise Untranslatable("this response_format")
+            raise Untranslatable("this response_format", "response_format")
 
 
 def message(blocks: Sequence[Json]) -> Json:

@@ -38,6 +38,26 @@ class Chunk:
     usage: Json | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What is to be embedded: texts, or lists of a model's own tokens; and the client's options."""
+
+    agent: str
+    inputs: Sequence[str | Sequence[int]]
+    options: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """One vector for each input, in their order, and what they cost in tokens.
+
+    A vector is a list of numbers or base64, as `encoding_format` asked.
+    """
+
+    vectors: Sequence[list[float] | str]
+    usage: Json
+
+
 class ErrorClass(StrEnum):
     """Why a provider did not answer; the label of `agent_provider_errors_total`.
 
@@ -55,8 +75,10 @@ class ErrorClass(StrEnum):
     REFUSED = "refused"  # the request itself is at fault
     CONTEXT_TOO_LONG = "context_too_long"  # more tokens than the model takes
     CONTENT_POLICY = "content_policy"  # the provider will not answer this
+    UNSUPPORTED = "unsupported"  # its API has nothing of the kind
     BAD_ANSWER = "bad_answer"  # any other status, or a body that is no answer
     BROKEN = "broken"  # the stream ended before the answer did
+    LIMITED = "limited"  # not asked, since our own limit for it was reached
     CIRCUIT_OPEN = "circuit_open"  # not asked, since it has failed again and again
 
 
@@ -84,7 +106,7 @@ class ProviderError(Exception):
 
 
 class Provider(Protocol):
-    """A model that answers prompts. Both methods raise `ProviderError` and nothing else."""
+    """A model that answers prompts. All methods raise `ProviderError` and nothing else."""
 
     async def complete(self, prompt: Prompt) -> Answer:
         """Return the whole answer."""
@@ -92,4 +114,8 @@ class Provider(Protocol):
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
         """Yield the answer in pieces; only the last piece has a `finish_reason`."""
+        ...
+
+    async def embed(self, texts: Texts) -> Vectors:
+        """Return a vector for each input; `unsupported` if its API has none."""
         ...

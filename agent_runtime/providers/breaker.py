@@ -8,7 +8,16 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from enum import IntEnum
 
-from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Prompt, Provider, ProviderError
+from agent_runtime.providers.base import (
+    Answer,
+    Chunk,
+    ErrorClass,
+    Prompt,
+    Provider,
+    ProviderError,
+    Texts,
+    Vectors,
+)
 from agent_runtime.providers.failures import CONDUCT
 
 ERRORS = 5
@@ -18,6 +27,10 @@ LASTING_ERRORS = 3
 LASTING_S = 1.0
 PROBE_AFTER_S = 3.0
 """How soon a provider that healed is asked again; with the probe's own time it is back in 5 s."""
+
+
+_NOT_ASKED = frozenset({ErrorClass.KEY_MISSING, ErrorClass.LIMITED, ErrorClass.UNSUPPORTED})
+"""Failures that come from us: they say nothing about the provider, not even that it lives."""
 
 
 class State(IntEnum):
@@ -117,6 +130,11 @@ class Guarded:
                     self._breaker.began()
                     yield chunk
 
+    async def embed(self, texts: Texts) -> Vectors:
+        """Return the inner provider's vectors."""
+        with self._judged():
+            return await self._inner.embed(texts)
+
     @contextmanager
     def _judged(self) -> Iterator[None]:
         if (wait_s := self._breaker.admit()) is not None:
@@ -137,7 +155,7 @@ class Guarded:
         if CONDUCT[error_class].opens_breaker:
             self._last = error_class
             self._breaker.failed()
-        elif error_class is not ErrorClass.KEY_MISSING:  # the request is at fault: it was answered
+        elif error_class not in _NOT_ASKED:  # the request is at fault: it was answered
             self._breaker.succeeded()
         elif is_probe:
             self._breaker.abandoned()

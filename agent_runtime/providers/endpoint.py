@@ -24,6 +24,7 @@ MAX_ANSWER_BYTES = 16 << 20  # far above any model's longest answer
 MAX_ERROR_BYTES = 65_536
 STALE_SECONDS = 1.0  # by then a connection that the endpoint had closed before has told us
 CONNECT_SECONDS = 10.0  # a reachable endpoint accepts at once; leaves time for the next one
+BEARER = ("authorization", "Bearer ")
 # what reading a JSON value of an unexpected shape raises
 MALFORMED = (orjson.JSONDecodeError, AttributeError, IndexError, KeyError, TypeError)
 # what the sender of a request can change, and so is told in the endpoint's words
@@ -34,14 +35,17 @@ _ABOUT_THE_REQUEST = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and how to reach a model. `timeout_s` bounds a whole answer, or a stream's silence."""
+    """Where and how to reach a model. `timeout_s` bounds a whole answer, or a stream's silence.
+
+    `headers` are sent with every request, beside those of the protocol. `query` ends every address.
+    """
 
     provider: str
     base_url: str
     model: str
     timeout_s: float
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Sent with every request, beside those of the protocol."""
+    query: str = ""
 
 
 class TooLong(Exception):
@@ -111,18 +115,23 @@ class Caller:
         http: aiohttp.ClientSession,
         *,
         key: KeyFile | None,
-        key_header: tuple[str, str] = ("authorization", "Bearer "),
+        key_header: tuple[str, str] = BEARER,
     ) -> None:
         """`key_header` names the header, and what stands in it before the key."""
         self.endpoint = endpoint
-        self._url = endpoint.base_url.rstrip("/") + path
+        self._url = endpoint.base_url.rstrip("/") + path + endpoint.query
         self._http = http
         self._key = key
         self._key_header = key_header
 
     @asynccontextmanager
-    async def whole(self, body: Json) -> AsyncGenerator[Any, None]:
-        """Ask, and yield the parsed body; what the reader finds malformed is a bad answer."""
+    async def whole(
+        self, body: Json, *, too_long: ErrorClass = ErrorClass.BAD_ANSWER
+    ) -> AsyncGenerator[Any, None]:
+        """Ask, and yield the parsed body; what the reader finds malformed is a bad answer.
+
+        `too_long` is what an answer of more than `MAX_ANSWER_BYTES` is taken for.
+        """
         limit_s = self.endpoint.timeout_s
         bounds = aiohttp.ClientTimeout(total=limit_s, connect=self._connect_s())
         async with self._post(body, bounds) as response:
@@ -131,7 +140,10 @@ class Caller:
                 if error := failures.error_in(parsed):
                     raise self._refusal(response, error)
                 yield parsed
-            except (*MALFORMED, TooLong) as exc:
+            except TooLong as exc:
+                text = f"has more to answer than {MAX_ANSWER_BYTES} bytes; ask for less at once"
+                raise self.error(too_long, text) from exc
+            except MALFORMED as exc:
                 raise self.error(ErrorClass.BAD_ANSWER, "sent no answer of its protocol") from exc
 
     async def chunks(self, body: Json, reading: Reading) -> AsyncGenerator[Chunk, None]:

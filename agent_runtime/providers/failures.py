@@ -49,9 +49,12 @@ CONDUCT: Mapping[ErrorClass, Conduct] = {
     ErrorClass.CONTEXT_TOO_LONG: Conduct(fall_back=True),
     # asking elsewhere until somebody says yes would defeat the policy
     ErrorClass.CONTENT_POLICY: Conduct(),
+    ErrorClass.UNSUPPORTED: Conduct(fall_back=True),
     ErrorClass.BAD_ANSWER: Conduct(fall_back=True, opens_breaker=True, charge=True),
     # part of the answer is with the client already
     ErrorClass.BROKEN: Conduct(opens_breaker=True, charge=True),
+    # it was waited for already
+    ErrorClass.LIMITED: Conduct(fall_back=True),
     # waiting for the probe would only pile up requests
     ErrorClass.CIRCUIT_OPEN: Conduct(fall_back=True),
 }

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, as any compatible endpoint speaks them.
+"""OpenAI's chat completions and embeddings, as any compatible endpoint speaks them.
 
 Texts from the endpoint are passed on only when they explain a bad request to its sender.
 """
@@ -12,8 +12,8 @@ import aiohttp
 import orjson
 
 from agent_runtime.providers import failures, tokens
-from agent_runtime.providers.base import Answer, Chunk, Json, Prompt
-from agent_runtime.providers.endpoint import Caller, Endpoint, ErrorEvent
+from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Json, Prompt, Texts, Vectors
+from agent_runtime.providers.endpoint import BEARER, Caller, Endpoint, ErrorEvent
 from agent_runtime.providers.keys import KeyFile
 
 _DONE = b"[DONE]"
@@ -23,14 +23,20 @@ class OpenAICompatible:
     """One model of one endpoint."""
 
     def __init__(
-        self, endpoint: Endpoint, key: KeyFile | None, http: aiohttp.ClientSession
+        self,
+        endpoint: Endpoint,
+        key: KeyFile | None,
+        http: aiohttp.ClientSession,
+        *,
+        key_header: tuple[str, str] = BEARER,
     ) -> None:
         self._model = endpoint.model
-        self._caller = Caller(endpoint, "/chat/completions", http, key=key)
+        self._chat = Caller(endpoint, "/chat/completions", http, key=key, key_header=key_header)
+        self._embeddings = Caller(endpoint, "/embeddings", http, key=key, key_header=key_header)
 
     async def complete(self, prompt: Prompt) -> Answer:
         """Return the endpoint's whole answer."""
-        async with self._caller.whole(self._body(prompt)) as body:
+        async with self._chat.whole(self._body(prompt)) as body:
             choice = body["choices"][0]
             return _answer(prompt, choice["message"], choice, body.get("usage"))
 
@@ -38,9 +44,16 @@ class OpenAICompatible:
         """Yield the endpoint's chunks; raise `broken` if they end before the answer does."""
         extra = {"stream": True, "stream_options": {"include_usage": True}}
         body = {**self._body(prompt), **extra}
-        async with aclosing(self._caller.chunks(body, _Reading())) as chunks:
+        async with aclosing(self._chat.chunks(body, _Reading())) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    async def embed(self, texts: Texts) -> Vectors:
+        """Return the endpoint's vectors."""
+        body = {**texts.options, "model": self._model, "input": texts.inputs}
+        # not the endpoint's fault: so many numbers were asked for
+        async with self._embeddings.whole(body, too_long=ErrorClass.REFUSED) as answer:
+            return _vectors(texts, answer)
 
     def _body(self, prompt: Prompt) -> Json:
         return {**prompt.options, "model": self._model, "messages": prompt.messages}
@@ -55,6 +68,15 @@ def _answer(prompt: Prompt, message: Json, choice: Json, usage: Any) -> Answer:
         choice.get("finish_reason") or "stop",
         counted,
     )
+
+
+def _vectors(texts: Texts, answer: Any) -> Vectors:  # a JSON edge
+    found = {item["index"]: item["embedding"] for item in answer["data"]}
+    vectors = [found[index] for index in range(len(texts.inputs))]
+    for vector in vectors:
+        _require((str, list), vector)
+    usage = answer.get("usage")
+    return Vectors(vectors, usage if isinstance(usage, dict) else tokens.of_inputs(texts.inputs))
 
 
 class _Reading:

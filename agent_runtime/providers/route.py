@@ -3,7 +3,8 @@
 Providers are asked in their order. When all have failed, those that may do better a moment later
 are asked again, after a pause, as long as the time for that lasts.
 
-Invariant: another provider is tried only while nothing of an answer has been passed on.
+Invariants: another provider is tried only while nothing of an answer has been passed on; vectors
+of an agent always come from the same model, whoever is asked for it.
 """
 
 import asyncio
@@ -13,7 +14,17 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Prompt, Provider, ProviderError
+from agent_runtime.providers import embedding
+from agent_runtime.providers.base import (
+    Answer,
+    Chunk,
+    ErrorClass,
+    Prompt,
+    Provider,
+    ProviderError,
+    Texts,
+    Vectors,
+)
 from agent_runtime.providers.failures import CONDUCT
 
 ROUNDS = 3
@@ -39,8 +50,16 @@ class Pace:
 class Route:
     """Tries its providers in order until one begins to answer."""
 
-    def __init__(self, chain: Sequence[Provider], pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        chain: Sequence[Provider],
+        pace: Pace | None = None,
+        *,
+        embedders: Sequence[Provider] = (),
+    ) -> None:
+        """`embedders` are those of the chain that may embed, as `embedding.embedders` chooses."""
         self._chain = chain
+        self._embedders = embedders
         self._pace = pace or Pace()
 
     async def complete(self, prompt: Prompt) -> Answer:
@@ -71,6 +90,27 @@ class Route:
                 return
         raise attempts.told()
 
+    async def embed(self, texts: Texts) -> Vectors:
+        """Return the vectors of the first embedder that answers."""
+        if not self._embedders:
+            raise ProviderError(
+                ErrorClass.UNSUPPORTED, "", _NO_EMBEDDER, detail=embedding.UNSUPPORTED
+            )
+        attempts = _Attempts(self._embedders, self._pace)
+        while (provider := await attempts.next()) is not None:
+            try:
+                return await provider.embed(texts)
+            except ProviderError as exc:
+                attempts.failed(provider, exc)
+        raise attempts.told()
+
+
+_NOT_ASKED = frozenset({ErrorClass.CIRCUIT_OPEN, ErrorClass.LIMITED, ErrorClass.UNSUPPORTED})
+_NO_EMBEDDER = (
+    "no provider of this agent makes embeddings; ask an agent whose route begins with a model for "
+    "embeddings, at a provider of type OpenAI or Scripted"
+)
+
 
 class _Attempts:
     """Who is asked next for one request."""
@@ -100,14 +140,15 @@ class _Attempts:
     def told(self) -> ProviderError:
         """Return the failure worth telling: what waiting cannot cure, else the last.
 
-        A breaker that is open only repeats what others were told before.
+        A breaker that is open only repeats what others were told before, and what one API does not
+        know, or one limit does not allow, says nothing about the others.
         """
         failures = [*self._earlier, *(failure for _, failure in self._failures)]
         for lasting in (ErrorClass.KEY_MISSING, ErrorClass.CONTEXT_TOO_LONG):
             for failure in failures:
                 if failure.error_class is lasting:
                     return failure
-        asked = [f for f in failures if f.error_class is not ErrorClass.CIRCUIT_OPEN]
+        asked = [f for f in failures if f.error_class not in _NOT_ASKED]
         return (asked or failures)[-1]
 
     async def _begin_round(self) -> bool:

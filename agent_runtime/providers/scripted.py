@@ -10,8 +10,19 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from agent_runtime.providers import failures, tokens
-from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Json, Prompt, ProviderError
+import orjson
+
+from agent_runtime.providers import embedding, failures, tokens
+from agent_runtime.providers.base import (
+    Answer,
+    Chunk,
+    ErrorClass,
+    Json,
+    Prompt,
+    ProviderError,
+    Texts,
+    Vectors,
+)
 from agent_runtime.providers.pattern_cost import MAX_MATCHED_TEXT
 from agent_runtime.providers.script import PLACEHOLDER, Fault, Latency, Rule, Script, Tokens
 
@@ -108,11 +119,7 @@ class ScriptedProvider:
         wait = plan.latency.first_token_seconds + plan.latency.per_token_seconds * len(plan.pieces)
         if wait:
             await self._sleep(wait)
-        if plan.fault and plan.fault.kind == "reset":
-            # nobody has seen a piece of a whole answer, so it is a lost connection to the caller
-            raise self._failure(plan.fault, ErrorClass.CONNECT)
-        if plan.fault:
-            raise self._failure(plan.fault)
+        self._fail_at_once(plan.fault)
         message = {"role": "assistant", "content": "".join(plan.pieces)}
         return Answer(message, plan.finish_reason, plan.usage)
 
@@ -132,6 +139,35 @@ class ScriptedProvider:
         if plan.fault:
             raise self._failure(plan.fault)
         yield Chunk({}, plan.finish_reason, plan.usage)
+
+    async def embed(self, texts: Texts) -> Vectors:
+        """Return vectors that depend on the texts alone; the first text meets latency and faults.
+
+        Without `dimensions` they are as long as those of OpenAI's small model.
+        """
+        dimensions = texts.options.get("dimensions") or embedding.DIMENSIONS
+        if dimensions > embedding.MAX_DIMENSIONS:
+            text = f"provider {self._name!r} makes at most {embedding.MAX_DIMENSIONS} dimensions"
+            raise ProviderError(ErrorClass.REFUSED, self._name, text)
+        first = texts.inputs[0] if isinstance(texts.inputs[0], str) else ""
+        line = self._reader.line([{"role": "user", "content": first}], texts.agent)
+        if line.latency.first_token_seconds:
+            await self._sleep(line.latency.first_token_seconds)
+        self._fail_at_once(line.fault)
+        vectors = []
+        for item in texts.inputs:
+            content = item.encode() if isinstance(item, str) else orjson.dumps(item)
+            numbers = embedding.vector(content, dimensions)
+            vectors.append(embedding.written(numbers, texts.options))
+            await self._sleep(0)  # many texts must not keep the event loop to themselves
+        return Vectors(vectors, tokens.of_inputs(texts.inputs))
+
+    def _fail_at_once(self, fault: Fault | None) -> None:
+        if fault and fault.kind == "reset":
+            # nobody has seen a piece of a whole answer, so it is a lost connection to the caller
+            raise self._failure(fault, ErrorClass.CONNECT)
+        if fault:
+            raise self._failure(fault)
 
     def _plan(self, prompt: Prompt) -> _Plan:
         line = self._reader.line(prompt.messages, prompt.agent)

@@ -5,7 +5,16 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from agent_runtime.observability.metrics import Metrics
-from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Prompt, Provider, ProviderError
+from agent_runtime.providers.base import (
+    Answer,
+    Chunk,
+    ErrorClass,
+    Prompt,
+    Provider,
+    ProviderError,
+    Texts,
+    Vectors,
+)
 from agent_runtime.providers.failures import CONDUCT
 
 _log = logging.getLogger(__name__)
@@ -40,6 +49,16 @@ class Watched:
             self._failed(exc)
             raise
         self._answered()
+
+    async def embed(self, texts: Texts) -> Vectors:
+        """Return the inner provider's vectors."""
+        try:
+            vectors = await self._inner.embed(texts)
+        except ProviderError as exc:
+            self._failed(exc)
+            raise
+        self._answered()
+        return vectors
 
     def _failed(self, exc: ProviderError) -> None:
         self._metrics.provider_failed(self._name, exc.error_class)

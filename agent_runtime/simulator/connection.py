@@ -132,7 +132,7 @@ class Connection(asyncio.Protocol):
             return  # the parser stops here, and `data_received` says why
         request = self._request
         request.method = self._parser.get_method().decode("latin-1")
-        request.path = request.path.partition("?")[0]
+        request.path, _, request.query = request.path.partition("?")
         request.keep_alive = self._parser.should_keep_alive()
         request.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         if self._task is None:

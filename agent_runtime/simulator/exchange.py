@@ -21,6 +21,7 @@ class Request:
     headers: dict[bytes, str] = field(default_factory=dict)
     body: bytes = b""
     keep_alive: bool = True
+    query: str = ""
 
 
 class Finish(Enum):

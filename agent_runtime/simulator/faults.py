@@ -84,12 +84,13 @@ class Fault(Strict):
 
 
 class Match(Strict):
-    """Whom a rule strikes; what is absent matches everybody. `path` and `model` are globs."""
+    """Whom a rule strikes; what is absent matches everybody. Paths, models, headers are globs."""
 
     path: Annotated[str, Field(max_length=300)] | None = None
     model: Annotated[str, Field(max_length=300)] | None = None
     key: Annotated[str, Field(max_length=64)] | None = None  # as GET /control/counts names it
     stream: bool | None = None
+    headers: Annotated[dict[str, str], Field(max_length=20)] = Field(default_factory=dict)
     every: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     share: Annotated[float, Field(gt=0, le=1)] | None = None
     seed: int = 0

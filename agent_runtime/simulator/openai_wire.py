@@ -1,8 +1,5 @@
 """OpenAI's protocol, the provider's side: chat completions, embeddings, models, errors."""
 
-import array
-import base64
-import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -10,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from agent_runtime.providers import embedding
 from agent_runtime.providers.base import Json
 from agent_runtime.simulator import exchange, token_count
 from agent_runtime.simulator.exchange import Answer, Asked, Finish, Headers, Refused, Stream, Tool
@@ -17,8 +15,6 @@ from agent_runtime.simulator.limiter import Level
 from agent_runtime.simulator.prompt_cache import Block
 
 MODELS = ("sim-small", "sim-large", "sim-embedding")
-DEFAULT_DIMENSIONS = 1536
-MAX_DIMENSIONS = 8192
 MAX_INPUTS = 2048
 
 _DONE = b"data: [DONE]\n\n"
@@ -129,27 +125,19 @@ def embeddings(body: Json) -> tuple[str, int, bytes]:
     """Return model, tokens and body of an answer to `POST /v1/embeddings`, or raise `Refused`."""
     model = exchange.checked(body, "model", str, required=True)
     dimensions = exchange.checked(body, "dimensions", int)
-    size = DEFAULT_DIMENSIONS if dimensions is None else dimensions
-    if not 1 <= size <= MAX_DIMENSIONS:
-        raise Refused(400, f"dimensions: must be 1 to {MAX_DIMENSIONS}", code="invalid_value")
+    size = embedding.DIMENSIONS if dimensions is None else dimensions
+    if not 1 <= size <= embedding.MAX_DIMENSIONS:
+        text = f"dimensions: must be 1 to {embedding.MAX_DIMENSIONS}"
+        raise Refused(400, text, code="invalid_value")
     inputs = _inputs(body.get("input"))
-    as_base64 = body.get("encoding_format") == "base64"
     data = []
     for index, (content, _) in enumerate(inputs):
-        numbers = vector(content, size)
-        written = base64.b64encode(numbers).decode() if as_base64 else numbers.tolist()
+        written = embedding.written(embedding.vector(content, size), body)
         data.append({"object": "embedding", "index": index, "embedding": written})
     tokens = sum(count for _, count in inputs)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     answer = {"object": "list", "data": data, "model": model, "usage": usage}
     return model, tokens, orjson.dumps(answer)
-
-
-def vector(content: bytes, dimensions: int) -> "array.array[float]":
-    """Return a vector of length 1: equal for equal contents, far from any other's."""
-    numbers = array.array("i", hashlib.shake_256(content).digest(4 * dimensions))
-    length = math.sqrt(sum(number * number for number in numbers)) or 1.0
-    return array.array("f", [number / length for number in numbers])
 
 
 def models() -> bytes:

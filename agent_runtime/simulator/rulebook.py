@@ -1,8 +1,8 @@
 """Which fault strikes which request. No clock: whoever asks brings the time."""
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from agent_runtime.providers.base import Json
@@ -17,6 +17,7 @@ class Facts:
     model: str
     key: str
     stream: bool
+    headers: Mapping[bytes, str] = field(default_factory=dict)
 
 
 class _Counted:
@@ -75,4 +76,10 @@ def _concerns(match: Match, facts: Facts) -> bool:
         and (match.model is None or fnmatchcase(facts.model, match.model))
         and (match.key is None or match.key == facts.key)
         and (match.stream is None or match.stream == facts.stream)
+        and all(_has(facts.headers, *wanted) for wanted in match.headers.items())
     )
+
+
+def _has(headers: Mapping[bytes, str], name: str, pattern: str) -> bool:
+    value = headers.get(name.lower().encode())
+    return value is not None and fnmatchcase(value, pattern)

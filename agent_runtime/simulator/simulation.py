@@ -12,7 +12,7 @@ import orjson
 from agent_runtime.observability import logs
 from agent_runtime.problems import Invalid
 from agent_runtime.providers.base import Json
-from agent_runtime.simulator import anthropic_wire, delivery, openai_wire
+from agent_runtime.simulator import anthropic_wire, azure_paths, delivery, openai_wire
 from agent_runtime.simulator.author import Author, default_script
 from agent_runtime.simulator.counts import Counts, Ticket, fingerprint
 from agent_runtime.simulator.delivery import Delivery
@@ -104,10 +104,13 @@ class Simulation:
         print_ = fingerprint(key)
         try:
             _check_headers(request, wire, key)
+            deployment = azure_paths.deployment(request)
             body = _json(request.body)
         except Refused as exc:
             ticket = self.counts.begin(request.path, _NO_MODEL, print_)
             return _refusal(wire, exc, headers, ticket)
+        if deployment is not None:
+            body["model"] = deployment  # whatever the body says, as at Azure
         model = body.get("model")
         model = model if isinstance(model, str) else _NO_MODEL
         ticket = self.counts.begin(request.path, model, print_)
@@ -148,7 +151,8 @@ class Simulation:
                 return parse_directive(ordered)
             except Invalid as exc:
                 raise Refused(400, str(exc), code="invalid_simulation") from exc
-        facts = Facts(call.request.path, call.model, call.key, stream)
+        request = call.request
+        facts = Facts(request.path, call.model, call.key, stream, request.headers)
         return self._rules.strike(facts, self._clock())
 
     def _finish(

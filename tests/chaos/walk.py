@@ -47,6 +47,8 @@ _TOLERATION: Object = {
     "tolerationSeconds": 60,
 }
 _SCRIPT: Object = {"configMapKeyRef": {"name": "texts", "key": "answers.yaml"}}
+_PASSWORD: Object = {"name": "keys", "key": "password"}
+_LIMITS: Object = {"concurrency": 5, "requestsPerMinute": 60, "tokensPerMinute": 1000}
 _FULL: Object = {
     "tier": "Development",
     "paused": False,
@@ -66,6 +68,9 @@ _FULL: Object = {
                 "baseURL": "https://api.example.com/v1",
                 "apiKeySecretRef": {"name": "keys", "key": "hosted"},
                 "timeout": "20s",
+                "headers": {"x-team": "red"},
+                "azure": {"apiVersion": "2024-10-21"},
+                "limits": _LIMITS,
             },
         },
         {
@@ -75,6 +80,8 @@ _FULL: Object = {
                 "baseURL": "https://api.example.org/v1",
                 "apiKeySecretRef": {"name": "keys", "key": "other"},
                 "timeout": "25s",
+                "headers": {"x-team": "blue"},
+                "limits": _LIMITS,
             },
         },
     ],
@@ -95,6 +102,18 @@ _FULL: Object = {
     ],
     "workflow": {"entry": "front"},
     "memory": {"sessions": {"store": "Memory", "ttl": "12h", "maxTurns": 20}},
+    "stores": {
+        "redis": {"host": "redis", "port": 6380, "tls": True, "passwordSecretRef": _PASSWORD},
+        "postgres": {
+            "host": "db",
+            "port": 5433,
+            "database": "chat",
+            "user": "agents",
+            "tls": True,
+            "passwordSecretRef": _PASSWORD,
+        },
+    },
+    "guard": {"encryption": {"keysSecretRef": {"name": "keys", "key": "fernet"}}},
     "network": {
         "egress": [{"to": _PEERS, "ports": [{"protocol": "TCP", "port": 8443, "endPort": 8450}]}],
         "ingressFrom": _PEERS,
@@ -201,7 +220,7 @@ def wrongs(value: Any, node: Mapping[str, Any]) -> list[Any]:
     if isinstance(value, str):
         if "maxLength" in node and "enum" not in node:
             found.append(_long(value, node["maxLength"] + 1))
-        found.append("No Such Thing!" if "enum" in node or "pattern" in node else {"no": "text"})
+        found.append(" No Such Thing!" if "enum" in node or "pattern" in node else {"no": "text"})
     if isinstance(value, list) and "maxItems" in node:
         found.append(_many(value, node["maxItems"] + 1))
     return found

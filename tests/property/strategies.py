@@ -226,11 +226,32 @@ def sessions(draw: st.DrawFn) -> Json:
         {},
         {"size": st.sampled_from(["1Gi", "500M", "1"]), "storageClassName": object_names},
     )
-    store = draw(st.sampled_from(["Memory", "SQLite"]))
+    store = draw(st.sampled_from(["Memory", "SQLite", "Redis", "Postgres"]))
     more: dict[str, Any] = {"sqlite": volume} if store == "SQLite" else {}
     more["ttl"] = durations(least_ms=1000, most_ms=8760 * 3_600_000)
     more["maxTurns"] = st.integers(1, 1000)
     return draw(_some({"store": st.just(store)}, more))
+
+
+@st.composite
+def stores(draw: st.DrawFn, needed: str | None) -> Json:
+    """Return declared servers, with the one that is needed."""
+    more = {
+        "port": st.integers(1, 65535),
+        "tls": st.booleans(),
+        "passwordSecretRef": key_references,
+    }
+    host = st.sampled_from(["redis", "db.data.svc", "192.0.2.7", "2001:db8::7", "db.example.com"])
+    names = st.sampled_from(["agents", "_a", "agents@server-1"])
+    servers = {
+        "redis": _some({"host": host}, more),
+        "postgres": _some({"host": host, "database": names, "user": names}, more),
+    }
+    return {
+        name: draw(server)
+        for name, server in servers.items()
+        if name == needed or draw(st.booleans())
+    }
 
 
 @st.composite
@@ -244,6 +265,10 @@ def specs(draw: st.DrawFn) -> Json:
     spec["agents"] = draw(_agents(spec["routes"], replicas=1 if store == "SQLite" else 5))
     if stated or draw(st.booleans()):
         spec["memory"] = {"sessions": stated} if stated else {}
+    if (needed := {"Redis": "redis", "Postgres": "postgres"}.get(store)) or draw(st.booleans()):
+        spec["stores"] = draw(stores(needed))
+    if draw(st.booleans()):
+        spec["guard"] = {"encryption": {"keysSecretRef": draw(key_references)}}
     entries = st.sampled_from([agent["name"] for agent in spec["agents"]])
     if len(spec["agents"]) > 1 or draw(st.booleans()):
         spec["workflow"] = {"entry": draw(entries)}

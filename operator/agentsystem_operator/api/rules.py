@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from agentsystem_operator.api import tiers
+from agentsystem_operator.api import endpoint_rules, tiers
 from agentsystem_operator.api.base import Rule, TransitionRule, cel_string
 from agentsystem_operator.api.types import (
     DURATION_PATTERN,
+    HOST,
+    IPV6,
     ProviderType,
     SessionStore,
     Tier,
@@ -50,17 +52,7 @@ _PORT = (
     "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9][0-9]|6[0-4][0-9][0-9][0-9]|[1-5][0-9][0-9][0-9][0-9]"
     "|[1-9][0-9]{0,3})"
 )
-_HEX = "[0-9a-fA-F]{1,4}"
-# Eight groups, or fewer around one "::"; at most seven groups stand beside it.
-_IPV6 = "|".join(
-    [
-        f"({_HEX}:){{7}}{_HEX}",
-        f"({_HEX}:){{1,7}}:",
-        *(f"({_HEX}:){{1,{before}}}(:{_HEX}){{1,{7 - before}}}" for before in range(1, 7)),
-        f":((:{_HEX}){{1,7}}|:)",
-    ]
-)
-_HOST = f"([a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?|\\[({_IPV6})\\])"
+_HOST = f"({HOST}|\\[({IPV6})\\])"
 BASE_URL_PATTERN = f"^https?://{_HOST}(:{_PORT})?(/[-a-zA-Z0-9._~%+:@]*)*$"
 
 
@@ -77,10 +69,11 @@ def _endpoint(example: str) -> tuple[Rule, ...]:
             broken=lambda e: None if re.fullmatch(BASE_URL_PATTERN, e.base_url) else "",
         ),
         _between("timeout", "100ms", "10m"),
+        *endpoint_rules.HEADERS,
     )
 
 
-OPENAI = _endpoint("https://api.openai.com/v1")
+OPENAI = (*_endpoint(endpoint_rules.OPENAI_URL), *endpoint_rules.AZURE)
 ANTHROPIC = _endpoint("https://api.anthropic.com/v1")
 
 
@@ -198,6 +191,25 @@ def _same(field: str, default: str) -> str:
     return " == ".join(values)
 
 
+def _needs(server: str, store: SessionStore) -> Rule:
+    """Return the rule that a store of sessions which is a server is declared."""
+
+    def broken(spec: "AgentSystemSpec") -> str | None:
+        stated = spec.memory.sessions
+        is_used = stated is not None and stated.store is store
+        return "" if is_used and getattr(spec.stores, server) is None else None
+
+    return Rule(
+        field=f"stores.{server}",
+        message=f"is required with spec.memory.sessions.store: {store}; say where the server is",
+        cel=(
+            f"self.?memory.?sessions.?store.orValue('') != '{store}' ||"
+            f" self.?stores.?{server}.hasValue()"
+        ),
+        broken=broken,
+    )
+
+
 _STATE_SESSIONS = _in_tiers(lambda defaults: defaults.store is None)
 _ALL_KNOWN = "r.chain.all(t, t.provider in self.providers.map(p, p.name))"
 _NEED_MODEL = "self.providers.filter(p, p.type != 'Scripted').map(p, p.name)"
@@ -269,6 +281,8 @@ SPEC = (
             "" if tiers.TABLE[spec.tier].store is None and spec.memory.sessions is None else None
         ),
     ),
+    _needs("redis", SessionStore.REDIS),
+    _needs("postgres", SessionStore.POSTGRES),
 )
 
 # A claim outlives the system and is never resized or replaced by the operator: accepting another

@@ -10,6 +10,8 @@ from pydantic import Field
 
 from agentsystem_operator.api import rules, tiers, types
 from agentsystem_operator.api.base import ApiModel, MapList, RuledModel
+from agentsystem_operator.api.endpoint import Azure, ProviderLimits
+from agentsystem_operator.api.guard import Guard
 from agentsystem_operator.api.kubernetes import (
     EgressRule,
     EnvVars,
@@ -19,6 +21,7 @@ from agentsystem_operator.api.kubernetes import (
     ResourceRequirements,
     Toleration,
 )
+from agentsystem_operator.api.stores import Stores
 from agentsystem_operator.api.types import ProviderType, SessionStore, Tier
 
 
@@ -40,7 +43,7 @@ class Runtime(ApiModel):
 
 
 class OpenAI(ApiModel):
-    """An endpoint that speaks OpenAI's chat completions API."""
+    """An endpoint that speaks OpenAI's API: chat completions and embeddings."""
 
     base_url: Annotated[str, Field(alias="baseURL", max_length=512)] = "https://api.openai.com/v1"
     """Address of the API, http or https, without user, query or fragment."""
@@ -48,6 +51,12 @@ class OpenAI(ApiModel):
     """Secret key that holds the API key; absent sends no Authorization header."""
     timeout: types.Duration = "30s"
     """How long to wait for a whole answer, and in a stream for its next piece, 100ms to 10m."""
+    headers: types.Headers
+    """Headers to send along, by lower-case name; they are no place for keys."""
+    azure: Azure | None = None
+    """Asks in Azure OpenAI's way: baseURL is the resource, and a model is a deployment's name."""
+    limits: ProviderLimits | None = None
+    """How often the account may be asked; absent means as often as it answers."""
 
     RULES: ClassVar = rules.OPENAI
 
@@ -63,6 +72,10 @@ class Anthropic(ApiModel):
     """Secret key that holds the API key; absent sends no x-api-key header."""
     timeout: types.Duration = "30s"
     """How long to wait for a whole answer, and in a stream for its next piece, 100ms to 10m."""
+    headers: types.Headers
+    """Headers to send along, by lower-case name, such as anthropic-beta; no place for keys."""
+    limits: ProviderLimits | None = None
+    """How often the account may be asked; absent means as often as it answers."""
 
     RULES: ClassVar = rules.ANTHROPIC
 
@@ -166,7 +179,8 @@ class Sessions(ApiModel):
 
     store: SessionStore
     """Memory forgets with the pod, and with several replicas refuses X-Session-Id; SQLite keeps
-    turns on a volume, and allows one replica per agent."""
+    turns on a volume, and allows one replica per agent; Redis and Postgres keep them in the server
+    of that name in spec.stores, which all replicas share."""
     sqlite: SQLite | None = None
     """Settings of store SQLite; not allowed with another store."""
     ttl: types.Duration = "24h"
@@ -212,8 +226,12 @@ class AgentSystemSpec(RuledModel):
     """How the agents work together."""
     memory: Memory = Memory()
     """What the agents remember."""
+    stores: Stores = Stores()
+    """Servers that all pods share; a declared one is used by what names it."""
     network: Network = Network()
     """Connections beyond those that the operator opens by itself."""
+    guard: Guard = Guard()
+    """What protects the system and the people who use it."""
 
     RULES: ClassVar = rules.SPEC
     TRANSITIONS: ClassVar = rules.SPEC_TRANSITIONS

@@ -30,7 +30,22 @@ LABEL_KEY_PATTERN = (
     "[a-zA-Z0-9]([-a-zA-Z0-9_.]{0,61}[a-zA-Z0-9])?$"
 )
 LABEL_VALUE_PATTERN = "^([a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?)?$"
+HEADER_VALUE_PATTERN = "^[!-~]([ -~]*[!-~])?$"
+API_VERSION_PATTERN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$"
 PORT_NAME_PATTERN = "^([0-9]+-)*[0-9]*[a-z](-?[a-z0-9])*$"
+_HEX = "[0-9a-fA-F]{1,4}"
+# Eight groups, or fewer around one "::"; at most seven groups stand beside it.
+IPV6 = "|".join(
+    [
+        f"({_HEX}:){{7}}{_HEX}",
+        f"({_HEX}:){{1,7}}:",
+        *(f"({_HEX}:){{1,{before}}}(:{_HEX}){{1,{7 - before}}}" for before in range(1, 7)),
+        f":((:{_HEX}){{1,7}}|:)",
+    ]
+)
+HOST = "[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?"
+HOST_PATTERN = f"^({HOST}|{IPV6})$"
+IDENTIFIER_PATTERN = "^[a-zA-Z_][-a-zA-Z0-9_.@$]*$"
 
 # What each pattern asks for, in the words of a message to the author of the resource.
 PATTERN_MEANS: dict[str, str] = {
@@ -46,7 +61,11 @@ PATTERN_MEANS: dict[str, str] = {
     MODEL_PATTERN: "must be a model's name without blanks, such as gpt-4o-mini",
     LABEL_KEY_PATTERN: "must be a label key such as team or example.com/team",
     LABEL_VALUE_PATTERN: "must be a label value (letters, digits, '-', '_', '.'; at most 63)",
+    HEADER_VALUE_PATTERN: "must be printable ASCII without blanks at its ends",
+    API_VERSION_PATTERN: "must be a version of Azure's API such as 2024-10-21",
     PORT_NAME_PATTERN: "must be a port number or the name of a container port",
+    HOST_PATTERN: "must be a DNS name or an IP address, without a port",
+    IDENTIFIER_PATTERN: "must be letters, digits, '_', '-', '.', '@', '$', starting with a letter",
 }
 
 Int32 = Annotated[int, Strict()]
@@ -59,6 +78,9 @@ DataKey = Annotated[str, Field(max_length=253, pattern=KEY_PATTERN)]
 Image = Annotated[str, Field(max_length=512, pattern=IMAGE_PATTERN)]
 ModelName = Annotated[str, Field(max_length=200, pattern=MODEL_PATTERN)]
 EnvName = Annotated[str, Field(max_length=128, pattern=ENV_NAME_PATTERN)]
+HeaderValue = Annotated[str, Field(max_length=512, pattern=HEADER_VALUE_PATTERN)]
+Headers = Annotated[dict[str, HeaderValue], Field(max_length=20, default_factory=dict)]
+ApiVersion = Annotated[str, Field(max_length=18, pattern=API_VERSION_PATTERN)]
 Duration = Annotated[str, Field(max_length=20, pattern=DURATION_PATTERN)]
 StorageSize = Annotated[str, Field(max_length=18, pattern=STORAGE_SIZE_PATTERN)]
 # Whole numbers may be written without quotes, as everywhere in Kubernetes.
@@ -92,6 +114,8 @@ class SessionStore(StrEnum):
 
     MEMORY = "Memory"
     SQLITE = "SQLite"
+    REDIS = "Redis"
+    POSTGRES = "Postgres"
 
 
 class ProviderType(StrEnum):

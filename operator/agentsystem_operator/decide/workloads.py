@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentsystem_operator.api.guard import Encryption
 from agentsystem_operator.api.kubernetes import EnvVar, ResourceRequirements
 from agentsystem_operator.api.spec import (
     Agent,
@@ -20,9 +21,10 @@ from agentsystem_operator.api.spec import (
     Runtime,
     Sessions,
 )
+from agentsystem_operator.api.stores import Stores
 from agentsystem_operator.api.tiers import TierDefaults
 from agentsystem_operator.api.types import SessionStore
-from agentsystem_operator.decide import pins
+from agentsystem_operator.decide import pins, stores
 from agentsystem_operator.decide.pins import Defaults, Given, HeldBack
 from agentsystem_operator.decide.references import Texts
 from agentsystem_operator.model import hashing
@@ -56,6 +58,10 @@ class Workload:
     answers: Mapping[str, str]
     """Scripts of those providers that take one from a ConfigMap."""
     sessions: Sessions
+    stores: Stores
+    """The servers that the agent's pods use."""
+    encryption: Encryption | None
+    """How what is stored is encrypted."""
     runtime: Runtime
     network: Network
     image: str
@@ -76,7 +82,7 @@ class Workload:
     @property
     def shares_sessions(self) -> bool:
         """Whether every pod of the agent knows every session."""
-        return self.keeps_sessions_on_disk or self.replicas <= 1
+        return self.sessions.store is not SessionStore.MEMORY or self.replicas <= 1
 
     @property
     def env(self) -> tuple[EnvVar, ...]:
@@ -140,6 +146,7 @@ def _of_agent(
     held = pins.held_to(pin, hashing.of(declared), spec.tier, defaults)
     table = held.tiers[spec.tier]
     given = _given(spec, agent, held)
+    sessions = spec.sessions(table)
     return Workload(
         owner=owner,
         agent=agent,
@@ -150,7 +157,9 @@ def _of_agent(
         providers=providers,
         instructions=said.instructions,
         answers=said.answers,
-        sessions=spec.sessions(table),
+        sessions=sessions,
+        stores=stores.used(spec.stores, sessions, providers),
+        encryption=spec.guard.encryption,
         runtime=spec.runtime,
         network=spec.network,
         image=given.image,
@@ -193,7 +202,12 @@ def _declared(
 ) -> Mapping[str, Any]:
     """Return all that the user said and that reaches this agent's pods, defaults left out."""
     sessions = spec.memory.sessions
+    encryption = spec.guard.encryption
+    shared = stores.used(spec.stores, sessions, providers).stated()
     return {
+        # only where there are any, or every system would seem to have been changed
+        **({"stores": shared} if shared else {}),
+        **({"encryption": encryption.stated()} if encryption else {}),
         "tier": spec.tier.value,
         "runtime": spec.runtime.stated(),
         "agent": _without(agent.stated(), "replicas", "instructions", "instructionsFrom"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from agentsystem_operator.api.guard import Encryption
 from agentsystem_operator.api.spec import (
     Agent,
     AgentSystemSpec,
@@ -19,6 +20,7 @@ from agentsystem_operator.api.spec import (
     Route,
     Sessions,
 )
+from agentsystem_operator.api.stores import Stores
 from agentsystem_operator.api.types import SessionStore, timedelta_of
 from agentsystem_operator.decide.pins import Defaults
 from agentsystem_operator.decide.references import Texts
@@ -27,7 +29,7 @@ from agentsystem_operator.model import names
 from agentsystem_operator.model.references import SystemKey
 
 CONTRACT = "v1.0"
-NEWER = {"anthropic": "v1.1"}
+NEWER = {"anthropic": "v1.1", "endpoint": "v1.1", "stores": "v1.1", "encryption": "v1.1"}
 """The minor with which a key came: a config names the lowest that has all it uses, so that a newer
 contract rolls nobody who does not use it."""
 FILE = "config.json"
@@ -43,10 +45,21 @@ class Places:
     """Directory with one directory per provider, which holds the file `key`."""
     sessions: str
     """The database of store SQLite."""
+    stores: str
+    """Directory with one directory per shared server, which holds the file `password`."""
+    encryption: str
+    """The file of keys that sessions are encrypted with."""
 
 
-IN_POD = Places(keys="/etc/agentsystem/keys", sessions="/var/lib/agentsystem/sessions.db")
-ON_LAPTOP = Places(keys="keys", sessions="sessions.db")
+IN_POD = Places(
+    keys="/etc/agentsystem/keys",
+    sessions="/var/lib/agentsystem/sessions.db",
+    stores="/etc/agentsystem/stores",
+    encryption="/etc/agentsystem/guard/encryption/keys",
+)
+ON_LAPTOP = Places(
+    keys="keys", sessions="sessions.db", stores="stores", encryption="encryption-keys"
+)
 
 
 def of_workload(workload: Workload) -> dict[str, Any]:
@@ -57,7 +70,7 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         for name in workload.siblings
     ]
     return {
-        "contract": _contract(workload.providers),
+        "contract": _contract(workload.providers, workload),
         "namespace": key.namespace,
         "system": key.name,
         # Who answers here when a request names no agent. Naming the system's entry in every config
@@ -68,6 +81,8 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         "routes": [_route(workload.route)],
         "providers": _providers(workload.providers, workload.answers, IN_POD),
         "sessions": _sessions(workload.sessions, IN_POD, shared=workload.shares_sessions),
+        **_stores(workload.stores, IN_POD),
+        **_guard(workload.encryption, IN_POD),
     }
 
 
@@ -84,8 +99,10 @@ def render_config(
     routes = {w.route.name: w.route for w in workloads}
     providers = {p.name: p for w in workloads for p in w.providers}
     answers = {name: text for w in workloads for name, text in w.answers.items()}
+    # they differ in nothing else than whether their providers' limits are kept in Redis
+    shares = max(workloads, key=lambda w: w.stores.redis is not None)
     return {
-        "contract": _contract(providers.values()),
+        "contract": _contract(providers.values(), shares),
         "namespace": key.namespace,
         "system": key.name,
         "entry": spec.entry,
@@ -94,6 +111,8 @@ def render_config(
         "routes": [_route(route) for route in routes.values()],
         "providers": _providers(providers.values(), answers, places),
         "sessions": _sessions(workloads[0].sessions, places, shared=True),
+        **_stores(shares.stores, places),
+        **_guard(workloads[0].encryption, places),
     }
 
 
@@ -102,9 +121,21 @@ def as_text(config: Mapping[str, Any]) -> str:
     return orjson.dumps(config, option=orjson.OPT_INDENT_2).decode()
 
 
-def _contract(providers: Iterable[Provider]) -> str:
-    used = any(provider.anthropic for provider in providers)
-    return NEWER["anthropic"] if used else CONTRACT
+def _contract(providers: Iterable[Provider], workload: Workload) -> str:
+    providers = list(providers)
+    used = {
+        "anthropic": any(provider.anthropic for provider in providers),
+        "endpoint": any(map(_is_special, providers)),
+        "stores": workload.stores != Stores(),
+        "encryption": workload.encryption is not None,
+    }
+    return max((NEWER[key] for key, is_used in used.items() if is_used), default=CONTRACT)
+
+
+def _is_special(provider: Provider) -> bool:
+    """Return whether an endpoint has more than address, timeout and key."""
+    endpoint, azure = provider.endpoint, provider.open_ai and provider.open_ai.azure
+    return bool(azure or (endpoint and (endpoint.headers or endpoint.limits)))
 
 
 def _agent(agent: Agent, instructions: str) -> dict[str, Any]:
@@ -139,7 +170,36 @@ def _endpoint(name: str, settings: OpenAI | Anthropic, places: Places) -> dict[s
     if ref is not None:
         file = f"{places.keys}/{name}/key"
         body["apiKey"] = {"file": file, "secretName": ref.name, "secretKey": ref.key}
+    if settings.headers:
+        body["headers"] = dict(settings.headers)
+    if isinstance(settings, OpenAI) and settings.azure:
+        body["azure"] = {"apiVersion": settings.azure.api_version}
+    if settings.limits:
+        body["limits"] = settings.limits.body()
     return body
+
+
+def _stores(stores: Stores, places: Places) -> dict[str, Any]:
+    """Return the section `stores`, or nothing when no server is used."""
+    sections = {}
+    for name, server in (("redis", stores.redis), ("postgres", stores.postgres)):
+        if server is None:
+            continue
+        sections[name] = server.model_dump(mode="json", exclude={"password_secret_ref"})
+        if ref := server.password_secret_ref:
+            file = f"{places.stores}/{name}/password"
+            password = {"file": file, "secretName": ref.name, "secretKey": ref.key}
+            sections[name]["password"] = password
+    return {"stores": sections} if sections else {}
+
+
+def _guard(encryption: Encryption | None, places: Places) -> dict[str, Any]:
+    """Return the section `guard`, or nothing when nothing of it is declared."""
+    if encryption is None:
+        return {}
+    ref = encryption.keys_secret_ref
+    keys = {"file": places.encryption, "secretName": ref.name, "secretKey": ref.key}
+    return {"guard": {"encryption": {"keys": keys}}}
 
 
 def _sessions(sessions: Sessions, places: Places, *, shared: bool) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The NetworkPolicy of an agent: who may reach it, and where it may connect to.
 
 Policies see the ports of pods, not of Services, and addresses, not names; what is opened for a
-provider follows from what its baseURL tells about that.
+provider or a shared server follows from what its address tells about that.
 """
 
 from collections.abc import Iterator
@@ -70,6 +70,9 @@ def _egress(workload: Workload) -> Iterator[Rule]:
     urls = (provider.endpoint.base_url for provider in workload.providers if provider.endpoint)
     for url in dict.fromkeys(urls):
         yield to_endpoint(url, namespace=namespace)
+    for server in (workload.stores.redis, workload.stores.postgres):
+        if server is not None:
+            yield to_host(server.host, server.port, namespace=namespace)
     for rule in workload.network.egress:
         yield rule.stated()
 
@@ -84,6 +87,11 @@ def to_endpoint(url: str, *, namespace: str) -> Rule:
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
+    return to_host(host, port, namespace=namespace)
+
+
+def to_host(host: str, port: int, *, namespace: str) -> Rule:
+    """Return the egress rule that lets a pod in `namespace` reach a port of a host."""
     try:
         address = ip_address(host)
     except ValueError:

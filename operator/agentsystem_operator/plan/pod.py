@@ -7,6 +7,7 @@ of every system, so it needs a new version beside this one.
 from collections.abc import Iterator
 from typing import Any
 
+from agentsystem_operator.api.kubernetes import KeyReference
 from agentsystem_operator.decide.workloads import Workload
 from agentsystem_operator.model import names
 from agentsystem_operator.model.references import Kind
@@ -22,6 +23,7 @@ USER = 65532
 
 CONFIG_DIR = "/etc/agentsystem/config"
 DATA_DIR = "/var/lib/agentsystem"
+ENCRYPTION_DIR = "/etc/agentsystem/guard/encryption"
 
 DEFAULT_RESOURCES = {
     "requests": {"cpu": "50m", "memory": "96Mi"},
@@ -158,9 +160,14 @@ def _env(workload: Workload) -> Iterator[dict[str, Any]]:
 def _mounts(workload: Workload) -> Iterator[dict[str, Any]]:
     yield {"name": "config", "mountPath": CONFIG_DIR, "readOnly": True}
     yield {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  # a volume of the pod's own
-    for provider, _, _ in _keys(workload):
+    for provider, _ in _keys(workload):
         path = f"{agent_config.IN_POD.keys}/{provider}"
         yield {"name": f"key-{provider}", "mountPath": path, "readOnly": True}
+    for server, _ in _passwords(workload):
+        path = f"{agent_config.IN_POD.stores}/{server}"
+        yield {"name": f"store-{server}", "mountPath": path, "readOnly": True}
+    if workload.encryption is not None:
+        yield {"name": "encryption", "mountPath": ENCRYPTION_DIR, "readOnly": True}
     if workload.keeps_sessions_on_disk:
         yield {"name": "data", "mountPath": DATA_DIR}
 
@@ -169,23 +176,39 @@ def _volumes(workload: Workload, revision: str) -> Iterator[dict[str, Any]]:
     key, agent = workload.owner.key, workload.agent.name
     yield {"name": "config", "configMap": {"name": names.config_map(key, agent, revision).name}}
     yield {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}
-    for provider, secret, item in _keys(workload):
-        # Optional: a missing key is the provider's trouble, not the pod's; no subPath, so that a
-        # key made later appears.
-        projected = {
-            "secretName": secret,
-            "optional": True,
-            "items": [{"key": item, "path": "key"}],
-        }
-        yield {"name": f"key-{provider}", "secret": projected}
+    for provider, ref in _keys(workload):
+        yield {"name": f"key-{provider}", "secret": _projected(ref, "key")}
+    for server, ref in _passwords(workload):
+        yield {"name": f"store-{server}", "secret": _projected(ref, "password")}
+    if workload.encryption is not None:
+        ref = workload.encryption.keys_secret_ref
+        yield {"name": "encryption", "secret": _projected(ref, "keys")}
     if workload.keeps_sessions_on_disk:
         claim = names.agent_child(key, agent, Kind.PERSISTENT_VOLUME_CLAIM).name
         yield {"name": "data", "persistentVolumeClaim": {"claimName": claim}}
 
 
-def _keys(workload: Workload) -> Iterator[tuple[str, str, str]]:
-    """Yield provider, Secret and Secret key of each API key that the agent uses."""
+def _projected(ref: KeyReference, file: str) -> dict[str, Any]:
+    # Optional: a missing key is the trouble of what needs it, not the pod's; no subPath, so that a
+    # key made later appears.
+    return {
+        "secretName": ref.name,
+        "optional": True,
+        "items": [{"key": ref.key, "path": file}],
+    }
+
+
+def _keys(workload: Workload) -> Iterator[tuple[str, KeyReference]]:
+    """Yield provider and Secret key of each API key that the agent uses."""
     for provider in workload.providers:
         ref = provider.endpoint.api_key_secret_ref if provider.endpoint else None
         if ref is not None:
-            yield provider.name, ref.name, ref.key
+            yield provider.name, ref
+
+
+def _passwords(workload: Workload) -> Iterator[tuple[str, KeyReference]]:
+    """Yield each shared server that the agent uses with a password, and its Secret key."""
+    stores = workload.stores
+    for name, server in (("redis", stores.redis), ("postgres", stores.postgres)):
+        if server is not None and server.password_secret_ref is not None:
+            yield name, server.password_secret_ref

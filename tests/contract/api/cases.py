@@ -1,13 +1,25 @@
 """The one table of good and bad resources; the models and the real apiserver judge the same."""
 
-from tests.contract.api.table import bounds, names, network, pods, references, rules, values
+from tests.contract.api.table import (
+    bounds,
+    endpoints,
+    names,
+    network,
+    pods,
+    references,
+    rules,
+    stores,
+    values,
+)
 
 CASES = (
     *rules.CASES,
     *references.CASES,
     *names.CASES,
     *values.CASES,
+    *endpoints.CASES,
     *pods.CASES,
     *network.CASES,
+    *stores.CASES,
     *bounds.CASES,
 )

@@ -61,6 +61,8 @@ def prepared(example: Path, folder: Path, upstream: str = "") -> dict[str, Any]:
     document: dict[str, Any] = json.loads(example.read_text())
     if "path" in document.get("sessions", {}):
         document["sessions"]["path"] = str(folder / "sessions.db")
+    for server in document.get("stores", {}).values():
+        server.update(host="127.0.0.1", port=1)  # nobody is there
     for provider in document["providers"]:
         endpoint = provider.get("openAI") or provider.get("anthropic") or {}
         if "apiKey" in endpoint:
@@ -95,7 +97,10 @@ async def replay(
                 ]
         if "upstream" in answers:
             (asked,) = upstream.requests
-            found += differences(answers["upstream"]["request"], asked["body"], "upstream")
+            told = answers["upstream"]
+            found += differences(told["request"], asked["body"], "upstream")
+            wanted = {name: told[name] for name in ("path", "headers") if name in told}
+            found += differences(wanted, asked, "upstream")
     return len(answers["exchanges"]), found
 
 

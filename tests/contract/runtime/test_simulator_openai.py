@@ -182,7 +182,39 @@ async def test_a_slow_answer_runs_into_the_clients_timeout() -> None:
             await api.with_options(timeout=0.3).chat.completions.create(**ask())
 
 
-@pytest.mark.parametrize("path", ["/chat/completions", CHAT, "/openai/deployments/m" + CHAT])
+AZURE = "/openai/deployments/gpt%3A4o/chat/completions"
+VERSION = "?api-version=2024-10-21"
+
+
+async def test_azure_s_paths_name_the_model_and_want_a_version_and_their_own_header() -> None:
+    async with simulating(answers=SCRIPT) as simulator:
+        found, answer = await simulator.post(AZURE + VERSION, ask(), **{"api-key": "k"})
+        embedded, _ = await simulator.post(
+            f"/openai/deployments/e/embeddings{VERSION}", {"input": "a"}, **{"api-key": "k"}
+        )
+        no_version, _ = await simulator.post(AZURE, ask(), **{"api-key": "k"})
+        odd_version, _ = await simulator.post(f"{AZURE}?api-version=v1", ask(), **{"api-key": "k"})
+        no_key, body = await simulator.post(AZURE + VERSION, ask(), authorization="Bearer k")
+        counts = await simulator.counts()
+    assert [each.status for each in (found, embedded, no_version, odd_version, no_key)] == [
+        200, 200, 404, 404, 401,
+    ]  # fmt: skip
+    assert answer["model"] == "gpt:4o"
+    assert body["error"]["code"] == "401"
+    assert counts["byModel"]["gpt:4o"]["completed"] == counts["byModel"]["e"]["completed"] == 1
+
+
+async def test_a_rule_may_look_at_headers() -> None:
+    rule = {"match": {"headers": {"X-Team": "red-*"}}, "fault": {"kind": "status", "status": 503}}
+    async with simulating(rules=[rule]) as simulator:
+        found = [
+            (await simulator.post(CHAT, ask(), **headers))[0].status
+            for headers in ({"x-team": "red-1"}, {"x-team": "blue"}, {"x-other": "red-1"})
+        ]
+    assert found == [503, 200, 200]
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", CHAT, "/deep/down" + CHAT])
 async def test_paths_with_and_without_a_prefix_are_answered(path: str) -> None:
     async with simulating(answers=SCRIPT) as simulator:
         response, body = await simulator.post(path, ask())

@@ -164,3 +164,67 @@ def test_the_file_is_json_that_a_person_can_read() -> None:
 
     assert orjson.loads(text)["system"] == "support"
     assert text.startswith('{\n  "contract": "v1.0"')
+
+
+STORES: dict[str, Any] = {
+    "redis": {
+        "host": "redis.data.svc",
+        "passwordSecretRef": {"name": "stores", "key": "redis"},
+    },
+    "postgres": {"host": "db", "port": 6432, "database": "chat", "user": "agents", "tls": True},
+}
+
+
+def test_a_used_server_is_in_the_config_with_the_place_of_its_password() -> None:
+    redis = {"sessions": {"store": "Redis"}}
+    config = agent_config.of_workload(
+        workload.first(tier="Production", stores=STORES, memory=redis)
+    )
+
+    assert config["contract"] == "v1.1"
+    assert (config["sessions"]["store"], config["sessions"]["shared"]) == ("Redis", True)
+    assert config["stores"] == {
+        "redis": {
+            "host": "redis.data.svc",
+            "port": 6379,
+            "tls": False,
+            "password": {
+                "file": "/etc/agentsystem/stores/redis/password",
+                "secretName": "stores",
+                "secretKey": "redis",
+            },
+        }
+    }
+
+
+def test_a_server_without_a_password_has_none_in_the_config() -> None:
+    postgres = {"sessions": {"store": "Postgres"}}
+
+    config = agent_config.of_workload(workload.first(stores=STORES, memory=postgres))
+
+    assert config["stores"] == {
+        "postgres": {"host": "db", "port": 6432, "database": "chat", "user": "agents", "tls": True}
+    }
+
+
+def test_a_declared_server_that_nothing_uses_leaves_the_config_as_it_was() -> None:
+    one, other = workload.first(stores=STORES), workload.first()
+
+    assert agent_config.of_workload(one) == agent_config.of_workload(other)
+    assert one.declared == other.declared
+
+
+def test_encryption_is_in_the_config_with_the_place_of_its_keys_and_nothing_else_is() -> None:
+    keys = {"name": "session-keys", "key": "fernet"}
+    config = agent_config.of_workload(workload.first(guard={"encryption": {"keysSecretRef": keys}}))
+
+    assert (config["contract"], "stores" in config) == ("v1.1", False)
+    assert config["guard"] == {
+        "encryption": {
+            "keys": {
+                "file": "/etc/agentsystem/guard/encryption/keys",
+                "secretName": "session-keys",
+                "secretKey": "fernet",
+            }
+        }
+    }

@@ -236,6 +236,59 @@ def test_a_key_is_a_file_that_may_be_missing() -> None:
     assert "subPath" not in container(**fields)["volumeMounts"][-1]
 
 
+REDIS = {
+    "memory": {"sessions": {"store": "Redis"}},
+    "stores": {
+        "redis": {"host": "redis", "passwordSecretRef": {"name": "stores", "key": "redis"}},
+        "postgres": {
+            "host": "db",
+            "database": "agents",
+            "user": "agents",
+            "passwordSecretRef": {"name": "stores", "key": "postgres"},
+        },
+    },
+}
+
+
+def test_the_password_of_a_used_server_is_a_file_that_may_be_missing() -> None:
+    assert mounts(**REDIS)["/etc/agentsystem/stores/redis"] == "store-redis"
+    assert pod(**REDIS)["volumes"][-1] == {
+        "name": "store-redis",
+        "secret": {
+            "secretName": "stores",
+            "optional": True,
+            "items": [{"key": "redis", "path": "password"}],
+        },
+    }
+    assert "subPath" not in container(**REDIS)["volumeMounts"][-1]
+
+
+def test_the_keys_of_sessions_are_a_file_that_may_be_missing() -> None:
+    keys = {"name": "session-keys", "key": "fernet"}
+    fields = {"guard": {"encryption": {"keysSecretRef": keys}}}
+
+    assert mounts(**fields)["/etc/agentsystem/guard/encryption"] == "encryption"
+    assert pod(**fields)["volumes"][-1] == {
+        "name": "encryption",
+        "secret": {
+            "secretName": "session-keys",
+            "optional": True,
+            "items": [{"key": "fernet", "path": "keys"}],
+        },
+    }
+
+
+def test_sessions_in_a_shared_server_need_neither_a_volume_nor_a_single_pod() -> None:
+    body = deployment(tier="Production", **REDIS).body
+
+    assert body["spec"]["strategy"]["type"] == "RollingUpdate"
+    assert "data" not in mounts(**REDIS).values()
+
+
+def test_a_declared_server_that_nothing_uses_changes_nothing_of_the_pods() -> None:
+    assert pod(stores=REDIS["stores"]) == pod()
+
+
 def test_a_key_of_a_provider_that_the_route_does_not_use_stays_away() -> None:
     assert "key-openai" not in mounts(providers=[workload.OPENAI, workload.CANNED]).values()
 

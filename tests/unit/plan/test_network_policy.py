@@ -76,6 +76,38 @@ def test_an_agent_reaches_dns_its_siblings_and_what_is_declared() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("host", "want"),
+    [
+        ("192.0.2.7", {"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]}),
+        ("2001:db8::7", {"to": [{"ipBlock": {"cidr": "2001:db8::7/128"}}]}),
+        ("cache.example.com", {"to": PUBLIC}),
+    ],
+)
+def test_a_shared_server_is_reached_at_its_port_and_no_other(
+    host: str, want: dict[str, Any]
+) -> None:
+    sessions = {"memory": {"sessions": {"store": "Redis"}}}
+    stores = {"redis": {"host": host, "port": 6380}}
+
+    assert policy(0, **sessions, stores=stores)["egress"][2:] == [
+        {**want, "ports": [{"protocol": "TCP", "port": 6380}]}
+    ]
+
+
+def test_a_shared_server_behind_a_service_is_reached_in_its_namespace() -> None:
+    postgres = {"host": "db.data.svc", "database": "agents", "user": "agents"}
+    sessions = {"memory": {"sessions": {"store": "Postgres"}}}
+
+    assert policy(0, **sessions, stores={"postgres": postgres})["egress"][2:] == [
+        in_namespace("data")
+    ]
+
+
+def test_a_declared_server_that_nothing_uses_is_not_reached() -> None:
+    assert policy(0, stores={"redis": {"host": "192.0.2.7"}}) == policy(0)
+
+
 def test_a_provider_is_reached_by_the_agents_whose_route_uses_it() -> None:
     providers = [workload.OPENAI, workload.CANNED]
 

@@ -11,7 +11,16 @@ from agent_runtime.agents.reply import ReplyBuilder
 from agent_runtime.memory.base import Retention, StoreUnavailable
 from agent_runtime.memory.in_process import MemoryStore
 from agent_runtime.memory.sessions import Session, Sessions
-from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Json, Prompt, ProviderError
+from agent_runtime.providers.base import (
+    Answer,
+    Chunk,
+    ErrorClass,
+    Json,
+    Prompt,
+    ProviderError,
+    Texts,
+    Vectors,
+)
 from tests.unit.runtime.streams import until
 
 HELLO = {"role": "user", "content": "hello"}
@@ -36,6 +45,9 @@ class Echo:
             raise ProviderError(ErrorClass.BROKEN, "p", "broke off")
         yield Chunk({"content": " day"})
         yield Chunk({}, "stop", self.usage)
+
+    async def embed(self, texts: Texts) -> Vectors:
+        return Vectors([[float(len(text))] for text in texts.inputs], {"prompt_tokens": 1})
 
 
 def store() -> MemoryStore:

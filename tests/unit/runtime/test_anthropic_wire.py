@@ -60,13 +60,13 @@ def test_turns_alternate_and_tool_results_belong_to_the_user() -> None:
     ]
 
 
-def test_images_are_passed_through() -> None:
-    def part(url: str) -> Json:
-        return {"type": "image_url", "image_url": {"url": url, "detail": "low"}}
+def image(url: str) -> Json:
+    return {"type": "image_url", "image_url": {"url": url, "detail": "low"}}
 
-    (turn,) = asked(
-        {"role": "user", "content": [part("https://x/y.png"), part("data:image/png;base64,AAAA")]}
-    )["messages"]
+
+def test_images_are_passed_through() -> None:
+    parts = [image("https://x/y.png"), image("data:image/png;base64,AAAA")]
+    (turn,) = asked({"role": "user", "content": parts})["messages"]
     assert turn["content"] == [
         {"type": "image", "source": {"type": "url", "url": "https://x/y.png"}},
         {
@@ -85,7 +85,8 @@ def test_images_are_passed_through() -> None:
         ({"stop": "x"}, {"stop_sequences": ["x"]}),
         ({"stop": ["x", "y"]}, {"stop_sequences": ["x", "y"]}),
         ({"user": "u1"}, {"metadata": {"user_id": "u1"}}),
-        ({"seed": 1, "logprobs": True, "presence_penalty": 1}, {}),
+        ({"seed": None, "logprobs": False, "presence_penalty": 0, "logit_bias": {}}, {}),
+        ({"modalities": ["text"], "store": True, "prompt_cache_key": "k"}, {}),
         ({"temperature": None}, {}),
         ({"tool_choice": "auto"}, {}),
         ({"response_format": {"type": "text"}}, {}),
@@ -127,20 +128,38 @@ JSON_MODE = {"type": "json_object"}
 
 
 @pytest.mark.parametrize(
-    ("messages", "options"),
+    ("message", "options", "param"),
     [
-        ([{"role": "user", "content": [{"type": "input_audio"}]}], {}),
-        (
-            [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,x"}}]}],
-            {},
-        ),
-        ([HELLO], {"response_format": {"type": "grammar"}}),
-        ([HELLO], {"tools": [TOOL], "tool_choice": "perhaps"}),
+        ({"role": "user", "content": [{"type": "input_audio"}]}, {}, "messages"),
+        ({"role": "user", "content": [image("data:,x")]}, {}, "messages"),
+        ({"role": "system", "content": [image("https://x/y.png")]}, {}, "messages"),
+        (HELLO, {"response_format": {"type": "grammar"}}, "response_format"),
+        (HELLO, {"tools": [TOOL], "tool_choice": "perhaps"}, "tool_choice"),
+        (HELLO, {"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools"),
+        (HELLO, {"seed": 1}, "seed"),
+        (HELLO, {"logprobs": True}, "logprobs"),
+        (HELLO, {"presence_penalty": -1}, "presence_penalty"),
+        (HELLO, {"modalities": ["text", "audio"]}, "modalities"),
+        (HELLO, {"functions": [{"name": "f"}]}, "functions"),
     ],
 )
-def test_what_has_no_counterpart_is_named(messages: list[Json], options: Json) -> None:
-    with pytest.raises(Untranslatable):
-        asked(*messages, **options)
+def test_what_has_no_counterpart_is_named(message: Json, options: Json, param: str) -> None:
+    with pytest.raises(Untranslatable) as caught:
+        asked(message, **options)
+    assert caught.value.param == param
+
+
+def test_a_tool_may_find_an_image() -> None:
+    found = [{"type": "text", "text": "see"}, image("https://x/y.png")]
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    _, result = asked(
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": found},
+    )["messages"]
+    assert result["content"][0]["content"] == [
+        {"type": "text", "text": "see"},
+        {"type": "image", "source": {"type": "url", "url": "https://x/y.png"}},
+    ]
 
 
 def test_text_and_tool_calls_make_one_message() -> None:

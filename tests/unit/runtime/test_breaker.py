@@ -6,7 +6,15 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from agent_runtime.providers import breaker
-from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Prompt, ProviderError
+from agent_runtime.providers.base import (
+    Answer,
+    Chunk,
+    ErrorClass,
+    Prompt,
+    ProviderError,
+    Texts,
+    Vectors,
+)
 from agent_runtime.providers.breaker import Breaker, Guarded, State
 from agent_runtime.providers.failures import CONDUCT
 from tests.unit.runtime.streams import until
@@ -44,6 +52,10 @@ class World:
         if self.fails:
             raise ProviderError(self.fails, "p", "failed")
         yield Chunk({}, "stop")
+
+    async def embed(self, texts: Texts) -> Vectors:
+        await self.complete(ASKED)
+        return Vectors([[1.0] for _ in texts.inputs], {})
 
     async def ask(self, times: int = 1) -> list[str]:
         outcomes = []

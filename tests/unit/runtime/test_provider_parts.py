@@ -8,7 +8,15 @@ import pytest
 
 from agent_runtime.observability.metrics import Metrics
 from agent_runtime.providers import tokens
-from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Prompt, ProviderError
+from agent_runtime.providers.base import (
+    Answer,
+    Chunk,
+    ErrorClass,
+    Prompt,
+    ProviderError,
+    Texts,
+    Vectors,
+)
 from agent_runtime.providers.keys import KeyFile
 from agent_runtime.providers.sse import MAX_EVENT_BYTES, EventTooLong, SseParser
 from agent_runtime.providers.watched import Watched
@@ -118,10 +126,14 @@ class Moody:
         await self.complete(prompt)
         yield Chunk({}, "stop", {})
 
+    async def embed(self, texts: Texts) -> Vectors:
+        await self.complete(Prompt(texts.agent, []))
+        return Vectors([], {})
 
-@pytest.mark.parametrize("streaming", [False, True])
+
+@pytest.mark.parametrize("how", ["complete", "stream", "embed"])
 async def test_only_changes_of_a_provider_s_state_are_logged_but_each_failure_is_counted(
-    caplog: pytest.LogCaptureFixture, *, streaming: bool
+    caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
     down, slow, bad = ErrorClass.CONNECT, ErrorClass.TIMEOUT, ErrorClass.REFUSED
     metrics = Metrics()
@@ -130,8 +142,10 @@ async def test_only_changes_of_a_provider_s_state_are_logged_but_each_failure_is
     with caplog.at_level(logging.INFO):
         for _ in range(7):
             try:
-                if streaming:
+                if how == "stream":
                     _ = [chunk async for chunk in watched.stream(asked)]
+                elif how == "embed":
+                    await watched.embed(Texts("front", ["a"]))
                 else:
                     await watched.complete(asked)
             except ProviderError:

@@ -5,7 +5,15 @@ from collections.abc import AsyncGenerator, Sequence
 import pytest
 
 from agent_runtime.providers import route as routes
-from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Prompt, ProviderError
+from agent_runtime.providers.base import (
+    Answer,
+    Chunk,
+    ErrorClass,
+    Prompt,
+    ProviderError,
+    Texts,
+    Vectors,
+)
 from agent_runtime.providers.failures import CONDUCT
 from agent_runtime.providers.route import Pace, Route
 from tests.unit.runtime.streams import until
@@ -73,6 +81,11 @@ class Fake:
             yield Chunk({"content": self.name}, "stop")
         finally:
             self.closed += 1
+
+    async def embed(self, texts: Texts) -> Vectors:
+        self.calls += 1
+        self._fail()
+        return Vectors([self.name for _ in texts.inputs], {})
 
 
 async def answered(chain: Sequence[Fake], time: Time, *, streaming: bool) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent_runtime.providers import script
+from agent_runtime.providers import embedding, script
 from agent_runtime.simulator import author, openai_wire
 from agent_runtime.simulator.author import Author
 from agent_runtime.simulator.exchange import Answer, Finish, Refused, Usage
@@ -154,7 +154,7 @@ def test_a_wrong_messages_request_names_its_field(more: dict[str, Any], told: st
 
 
 def test_equal_texts_have_equal_vectors_of_length_one_and_others_are_far() -> None:
-    one, same, other = (openai_wire.vector(t, 64) for t in (b"one", b"one", b"other"))
+    one, same, other = (embedding.vector(t, 64) for t in (b"one", b"one", b"other"))
     assert one == same
     assert math.sqrt(sum(x * x for x in one)) == pytest.approx(1.0, abs=1e-5)
     assert abs(sum(x * y for x, y in zip(one, other, strict=True))) < 0.5

@@ -95,9 +95,7 @@ _TYPES = (
     ),
     bad("no spec", {"spec": REMOVED}, "spec"),
     bad("unknown tier", {"spec.tier": "Prod"}, "spec.tier"),
-    bad(
-        "unknown store", {"spec.memory.sessions": {"store": "Redis"}}, "spec.memory.sessions.store"
-    ),
+    bad("unknown store", {"spec.memory.sessions": {"store": "Etcd"}}, "spec.memory.sessions.store"),
     bad("no store", {"spec.memory.sessions": {"ttl": "1h"}}, "spec.memory.sessions.store"),
     bad("unknown type", {"spec.providers[0].type": "Bedrock"}, "spec.providers[0].type"),
     bad("paused in words", {"spec.paused": "true"}, "spec.paused"),
