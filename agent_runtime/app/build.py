@@ -1,11 +1,14 @@
 """Puts the runtime together: the one place that knows every part."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+from prometheus_client import Gauge
 
 from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
@@ -32,6 +35,8 @@ from agent_runtime.app.contract import (
     SessionsEntry,
 )
 from agent_runtime.app.forward import Forwarder
+from agent_runtime.app.reporting import Reporter, Standing
+from agent_runtime.channel.client import Client
 from agent_runtime.memory.base import Retention, SessionStore
 from agent_runtime.memory.in_process import MemoryStore
 from agent_runtime.memory.sessions import Sessions
@@ -40,7 +45,7 @@ from agent_runtime.observability.metrics import Metrics
 from agent_runtime.providers import script
 from agent_runtime.providers.anthropic import Anthropic
 from agent_runtime.providers.base import Provider
-from agent_runtime.providers.breaker import Breaker, Guarded
+from agent_runtime.providers.breaker import Breaker, Guarded, State
 from agent_runtime.providers.endpoint import Endpoint
 from agent_runtime.providers.keys import KeyFile
 from agent_runtime.providers.openai_compatible import OpenAICompatible
@@ -58,6 +63,25 @@ class Runtime:
     api: Application
     metrics: Application
     admission: Admission
+    reporter: Reporter
+
+
+@asynccontextmanager
+async def _channel(
+    place: Path | None, reporter: Reporter, workshop: "_Workshop"
+) -> AsyncIterator[None]:
+    """Keep the channel to the operator open meanwhile, where there may be one."""
+    if place is None:
+        yield
+        return
+    client = Client(place, reporter.report)
+    workshop.when_a_breaker_moves = client.changed
+    task = asyncio.create_task(client.run(), name="channel")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 @asynccontextmanager
@@ -70,7 +94,9 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
         async with _http() as outside, _http(force_close=True) as inside:
             workshop = _Workshop(config, outside, metrics)
             await workshop.report_missing_keys()
-            yield _assemble(config, entry, store, workshop, Forwarder(inside))
+            parts = _assemble(config, entry, store, workshop, Forwarder(inside))
+            async with _channel(surroundings.channel, parts.reporter, workshop):
+                yield parts
     finally:
         await store.close()
 
@@ -112,6 +138,7 @@ def _assemble(
             admission,
         ),
         admission=admission,
+        reporter=Reporter(workshop.standing(), metrics.load, admission, sessions),
     )
 
 
@@ -128,6 +155,7 @@ class _Workshop:
         self._http = http
         self._scripted: dict[str, ScriptedProvider] = {}
         self._guarded: dict[tuple[str, str], Guarded] = {}
+        self.when_a_breaker_moves: Callable[[], None] = lambda: None
         self._entries = {entry.name: entry for entry in config.providers}
         for entry in config.providers:
             self._prepare(entry)
@@ -165,9 +193,17 @@ class _Workshop:
         if (link.provider, model) not in self._guarded:
             watched = Watched(link.provider, self._model(link), self.metrics)
             gauge = self.metrics.breaker(link.provider, model)
-            breaker = Breaker(changed=gauge.set)
+            breaker = Breaker(changed=functools.partial(self._moved, gauge))
             self._guarded[link.provider, model] = Guarded(link.provider, watched, breaker)
         return self._guarded[link.provider, model]
+
+    def _moved(self, gauge: Gauge, state: State) -> None:
+        gauge.set(state)
+        self.when_a_breaker_moves()
+
+    def standing(self) -> Standing:
+        """Return how the providers are, for who reports on them."""
+        return Standing(self._guarded, self._config.routes, self.keys)
 
     def _model(self, link: Link) -> Provider:
         if scripted := self._scripted.get(link.provider):

@@ -8,7 +8,7 @@ buffer, and after `TAKEN_S` by the end of the connection.
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -38,7 +38,7 @@ class Elsewhere(Exception):  # the condition is the name
         self.address = address
 
 
-Report = Callable[[], wire.Report]
+Report = Callable[[], Awaitable[wire.Report]]
 _FAILURES = (
     OSError,  # TimeoutError and everything of TLS among them
     EOFError,
@@ -101,7 +101,7 @@ class Link:
         try:
             while not ending.done():
                 changed.clear()
-                await self._say(now())
+                await self._say(await now())
                 await self._pause(changed, ending)
             match ending.result():
                 case wire.Redirect(address=address):

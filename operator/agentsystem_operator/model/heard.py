@@ -73,3 +73,13 @@ class Heard:
     """Since when anybody could be heard: before that, silence means nothing."""
     providers: Mapping[str, Mapping[Statement, int]] = field(default_factory=dict)
     routes: Mapping[str, Mapping[Choice, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unrest:
+    """What one pass hands to the next about one judgement; losing it costs a few writes."""
+
+    better_since: datetime | None = None
+    """Since when it has been better than what is shown; None while it is not."""
+    falls: int = 0
+    fell_at: datetime | None = None

@@ -6,12 +6,13 @@ of two. A system is due for a pass only when its pods say something else than be
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
 from agentsystem_operator import ports
+from agentsystem_operator.decide import providers
 from agentsystem_operator.model.heard import Choice, Heard, Load, Said, Speaker, Statement
 from agentsystem_operator.model.references import SystemKey
 
@@ -21,6 +22,18 @@ SWEEP_S = 1.0
 NAMES_MAX = 128
 """Providers or routes of one system; a spec has at most 50 of either, pods of two revisions may
 know different ones."""
+
+_TOGETHER: Mapping[str, Callable[[Iterable[float]], float]] = {
+    "in_flight": sum,
+    "queue_depth": sum,
+    "oldest_s": max,
+    "rate_per_s": sum,
+    "p95_s": max,
+    "tokens_per_s": sum,
+    "sessions": sum,
+    "saturation": max,
+}
+"""How each measure of `Load` is put together for all pods."""
 
 K = TypeVar("K")
 
@@ -39,12 +52,26 @@ class _Counts:
     pods: int = 0
     providers: dict[str, Counter[Statement]] = field(default_factory=dict)
     routes: dict[str, Counter[Choice]] = field(default_factory=dict)
+    told: object = None
+    """What followed from them when the system was last due."""
+
+    def verdict(self) -> object:
+        """Return what follows from them, for comparison: most changes of a pod change nothing."""
+        states = {name: providers.judged(said) for name, said in self.providers.items()}
+        return states, {name: _ranks(said) for name, said in self.routes.items()}
 
     def add(self, said: Said, by: int) -> None:
         for name, statement in said.providers.items():
             _count(self.providers, name, statement, by)
         for name, choice in said.routes.items():
             _count(self.routes, name, choice, by)
+
+
+def _ranks(choices: Mapping[Choice, int]) -> Mapping[str, int]:
+    """Return the place of each provider among those in use: one pod more mostly moves none."""
+    votes = providers.favourites(choices)
+    places = sorted(set(votes.values()), reverse=True)
+    return {name: places.index(pods) for name, pods in votes.items()}
 
 
 def _count(table: dict[str, Counter[K]], name: str, what: K, by: int) -> None:
@@ -71,9 +98,15 @@ class HeardTable:
     def __len__(self) -> int:
         return len(self._pods)
 
-    def loads(self) -> Iterator[Load]:
-        """Yield what each pod that is heard said of its load."""
-        return (pod.load for pod in self._pods.values())
+    def measures(self) -> Mapping[str, float]:
+        """Return the load of all pods together; what none of them told is absent."""
+        pods = [pod.load for pod in self._pods.values()]
+        found: dict[str, float] = {}
+        for measure, together in _TOGETHER.items():
+            told = [value for load in pods if (value := getattr(load, measure)) is not None]
+            if told:
+                found[measure] = float(together(told))
+        return found
 
     def begin(self) -> None:
         """Forget everything and listen from now on: somebody else was told what we missed."""
@@ -103,7 +136,7 @@ class HeardTable:
             counts.add(said, 1)
             counts.add(pod.said, -1)
             pod.said = said
-            self._changed(speaker.system)
+            self._tell(speaker.system, counts)
 
     def forget_the_silent(self) -> None:
         """Drop the pods that were not heard for too long."""
@@ -122,6 +155,12 @@ class HeardTable:
         counts = self._counts[speaker.system]
         counts.add(pod.said, -1)
         counts.pods -= 1
+        self._tell(speaker.system, counts)
         if not counts.pods:
             del self._counts[speaker.system]
-        self._changed(speaker.system)
+
+    def _tell(self, key: SystemKey, counts: _Counts) -> None:
+        verdict = counts.verdict()
+        if verdict != counts.told:
+            counts.told = verdict
+            self._changed(key)

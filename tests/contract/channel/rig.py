@@ -16,6 +16,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
+from agent_runtime.channel import report as wire
 from agent_runtime.channel.client import Client, Pace
 from agent_runtime.channel.link import Report
 from agentsystem_operator.adapters.channel import authority, tokens
@@ -247,3 +248,12 @@ async def client(folder: Path, report: Report, *, chance: float = 0.1) -> AsyncI
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+def always(report: wire.Report) -> Report:
+    """Say the same each time."""
+
+    async def say() -> wire.Report:
+        return report
+
+    return say

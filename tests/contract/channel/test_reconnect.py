@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("_names")
 LOAD = wire.Load(in_flight=2, rate_per_second=1.5, saturation=0.25)
 
 
-def quiet() -> wire.Report:
+async def quiet() -> wire.Report:
     return wire.Report(LOAD)
 
 
@@ -34,7 +34,7 @@ async def test_what_a_pod_says_arrives_once_a_second(tmp_path: Path, signer: Sig
     )
     async with rig.operator(signer) as operator:
         folder = rig.place(tmp_path, operator, signer.token())
-        async with rig.client(folder, lambda: told):
+        async with rig.client(folder, rig.always(told)):
             await operator.ear.until(lambda: len(operator.ear.reports) >= 3)
 
         speaker, load, said = operator.ear.reports[-1]
@@ -147,7 +147,7 @@ async def test_an_operator_that_takes_nothing_any_more_is_left(
     large = wire.Report(LOAD, tuple(wire.ProviderNow(f"p{n}", "Down") for n in range(20)))
     async with rig.operator(signer, lines_per_s=1e6) as operator:
         folder = rig.place(tmp_path, operator, signer.token())
-        async with rig.client(folder, lambda: large):
+        async with rig.client(folder, rig.always(large)):
             await operator.ear.until(lambda: bool(operator.ear.reports))
             (stuck,) = operator.desk.open
             stuck._link.hold()

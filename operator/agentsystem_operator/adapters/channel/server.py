@@ -22,6 +22,7 @@ from agentsystem_operator.adapters.channel.tls import SecureLines
 from agentsystem_operator.adapters.channel.tokens import SKEW, Claims, Refusal, Rejected
 from agentsystem_operator.model.heard import Load, Said, Speaker
 
+Context = Callable[[], ssl.SSLContext | None]
 SWEEP_S = 1.0
 BACKLOG = 1024
 
@@ -94,7 +95,7 @@ class Desk:
 class ChannelServer:
     """Listens for pods."""
 
-    def __init__(self, desk: Desk, context: Callable[[], ssl.SSLContext | None]) -> None:
+    def __init__(self, desk: Desk, context: Context) -> None:
         """`context`: the certificate of the moment; None while there is none."""
         self._desk = desk
         self._context = context
