@@ -23,7 +23,8 @@ from agentsystem_operator.adapters.channel import authority, tokens
 from agentsystem_operator.adapters.channel.limits import Limits
 from agentsystem_operator.adapters.channel.server import ChannelServer, Desk
 from agentsystem_operator.adapters.channel.tokens import Claims, PublicKey
-from agentsystem_operator.model.heard import Load, Said, Speaker
+from agentsystem_operator.api.reasons import ProviderState
+from agentsystem_operator.model.heard import Choice, Load, Said, Speaker, Statement
 from agentsystem_operator.model.references import SystemKey
 from agentsystem_operator.shell.clock import SystemClock
 
@@ -149,7 +150,20 @@ class Operator:
         return f"127.0.0.1:{self.port}"
 
     def client_tls(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cadata=self.trusted)
+        return trusting(self.trusted)
+
+
+def trusting(bundle: str) -> ssl.SSLContext:
+    """Return what a pod trusts."""
+    return ssl.create_default_context(cadata=bundle)
+
+
+def statement(state: str, reason: str = "", *, recent: bool = False) -> Statement:
+    return Statement(next(s for s in ProviderState if s.value == state), reason, recent)
+
+
+def choice(active: str, *, recent: bool = False) -> Choice:
+    return Choice(active, recent)
 
 
 def speaker_of(claims: Claims) -> Speaker | None:
