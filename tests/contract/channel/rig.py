@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from agent_runtime.channel import report as wire
@@ -81,6 +81,12 @@ def payload(
         },
         **changes,
     }
+
+
+def public_pem(signer: Signer) -> str:
+    """Return the signer's public key, for another process."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return signer.key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
 
 
 def encoded(data: bytes) -> str:
