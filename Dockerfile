@@ -31,7 +31,7 @@ ENV PYTHONPATH=/app/code:/app/lib PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1 PYTHONDONT
     HOME=/tmp
 USER 65532:65532
 WORKDIR /
-EXPOSE 8080
+EXPOSE 8080 8443
 ENTRYPOINT ["python3", "-m", "agentsystem_operator"]
 
 FROM builder AS runtime-files

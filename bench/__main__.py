@@ -7,9 +7,15 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import faults, operator, report, runtime, simulator
+from bench import channel, faults, operator, report, runtime, simulator
 
-BENCHES = {"faults": faults, "operator": operator, "runtime": runtime, "simulator": simulator}
+BENCHES = {
+    "channel": channel,
+    "faults": faults,
+    "operator": operator,
+    "runtime": runtime,
+    "simulator": simulator,
+}
 
 
 ENDED = 128 + signal.SIGTERM

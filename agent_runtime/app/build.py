@@ -1,11 +1,14 @@
 """Puts the runtime together: the one place that knows every part."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+from prometheus_client import Gauge
 
 from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
@@ -33,14 +36,16 @@ from agent_runtime.app.contract import (
 )
 from agent_runtime.app.embeddings import EmbeddingsEndpoint
 from agent_runtime.app.forward import Forwarder
+from agent_runtime.app.reporting import Reporter, Standing
 from agent_runtime.app.stores import opened
+from agent_runtime.channel.client import Client
 from agent_runtime.memory.base import SessionStore
 from agent_runtime.memory.sessions import Sessions
 from agent_runtime.observability.metrics import Metrics
 from agent_runtime.providers import azure, embedding, script
 from agent_runtime.providers.anthropic import Anthropic
 from agent_runtime.providers.base import Provider
-from agent_runtime.providers.breaker import Breaker, Guarded
+from agent_runtime.providers.breaker import Breaker, Guarded, State
 from agent_runtime.providers.endpoint import Endpoint
 from agent_runtime.providers.keys import KeyFile
 from agent_runtime.providers.limited import Limited
@@ -58,6 +63,25 @@ class Runtime:
     api: Application
     metrics: Application
     admission: Admission
+    reporter: Reporter
+
+
+@asynccontextmanager
+async def _channel(
+    place: Path | None, reporter: Reporter, workshop: "_Workshop"
+) -> AsyncIterator[None]:
+    """Keep the channel to the operator open meanwhile, where there may be one."""
+    if place is None:
+        yield
+        return
+    client = Client(place, reporter.report)
+    workshop.when_a_breaker_moves = client.changed
+    task = asyncio.create_task(client.run(), name="channel")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 @asynccontextmanager
@@ -76,7 +100,9 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
             ):
                 workshop = _Workshop(config, outside, metrics, limits_of)
                 await workshop.report_missing_keys()
-                yield _assemble(config, entry, store, workshop, Forwarder(inside))
+                parts = _assemble(config, entry, store, workshop, Forwarder(inside))
+                async with _channel(surroundings.channel, parts.reporter, workshop):
+                    yield parts
         finally:
             await store.close()
 
@@ -124,6 +150,7 @@ def _assemble(
             admission,
         ),
         admission=admission,
+        reporter=Reporter(workshop.standing(), metrics.load, admission, sessions),
     )
 
 
@@ -147,6 +174,7 @@ class _Workshop:
         self._http = http
         self._scripted: dict[str, ScriptedProvider] = {}
         self._guarded: dict[tuple[str, str], Guarded] = {}
+        self.when_a_breaker_moves: Callable[[], None] = lambda: None
         self._entries = {entry.name: entry for entry in config.providers}
         for entry in config.providers:
             self._prepare(entry)
@@ -195,9 +223,17 @@ class _Workshop:
                 refused = self.metrics.limited(link.provider).inc
                 asked = Limited(link.provider, asked, limiter, refused)
             gauge = self.metrics.breaker(link.provider, model)
-            breaker = Breaker(changed=gauge.set)
+            breaker = Breaker(changed=functools.partial(self._moved, gauge))
             self._guarded[link.provider, model] = Guarded(link.provider, asked, breaker)
         return self._guarded[link.provider, model]
+
+    def _moved(self, gauge: Gauge, state: State) -> None:
+        gauge.set(state)
+        self.when_a_breaker_moves()
+
+    def standing(self) -> Standing:
+        """Return how the providers are, for who reports on them."""
+        return Standing(self._guarded, self._config.routes, self.keys)
 
     def _model(self, link: Link) -> Provider:
         if scripted := self._scripted.get(link.provider):

@@ -21,6 +21,7 @@ from agent_runtime.providers import script
 
 DEFAULT_GRACE_SECONDS = 25.0  # of a pod's 30: the rest is for the kernel and the kubelet
 _GRACE = "AGENT_GRACE_SECONDS"
+_CHANNEL = "AGENT_CHANNEL"
 
 _log = logging.getLogger(__name__)
 
@@ -32,15 +33,19 @@ class Surroundings:
     in_cluster: bool
     grace_seconds: float
     state_home: Path
+    channel: Path | None = None
+    """The folder with what the channel to the operator takes; None: there is none."""
 
     @classmethod
     def of(cls, env: Mapping[str, str]) -> "Surroundings":
         """Return the surroundings; raise `Invalid` for a bad AGENT_GRACE_SECONDS."""
         home = env.get("XDG_STATE_HOME") or str(Path(env.get("HOME") or "/tmp") / ".local/state")  # noqa: S108  # no home: a scratch container
+        channel = env.get(_CHANNEL, "")
         return cls(
             in_cluster="KUBERNETES_SERVICE_HOST" in env,
             grace_seconds=_grace(env.get(_GRACE, "")),
             state_home=Path(home),
+            channel=Path(channel) if channel else None,
         )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from agent_runtime.observability.load import LoadWindow
+
 NO_AGENT = "-"  # a request that named no agent of ours; no agent can be called so
 # requests take from a millisecond (scripted) to minutes (a slow model); 5 and 10 s are alert bounds
 _DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 120, 300)
@@ -76,6 +78,7 @@ class Metrics:
         self.active_agents = Gauge(
             "multiagent_active_agents", "Agents that this process answers for.", registry=reg
         )
+        self.load = LoadWindow()
         self._series: dict[tuple[str, str], _Series] = {}
         self._token_series: dict[str, tuple[Counter, Counter]] = {}
 
@@ -85,6 +88,7 @@ class Metrics:
         series.requests.inc()
         series.requests_by_type.inc()
         series.duration.observe(seconds)
+        self.load.ended(seconds)
 
     def _add_series(self, agent: str, status: str) -> _Series:
         outcome = "success" if status.startswith("2") else "error"
@@ -104,6 +108,7 @@ class Metrics:
             self._token_series[agent] = series
         series[0].inc(prompt)
         series[1].inc(completion)
+        self.load.used(prompt + completion)
 
     def breaker(self, provider: str, model: str) -> Gauge:
         """Return the gauge of one breaker, which is closed at first."""

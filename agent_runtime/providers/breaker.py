@@ -58,6 +58,8 @@ class Breaker:
         self._errors = 0
         self._failing_since = 0.0
         self._opened_at = 0.0
+        self.asked_at: float | None = None
+        """When a request last told something about the provider, on the clock."""
         self.state = State.CLOSED
 
     def admit(self) -> float | None:
@@ -80,13 +82,14 @@ class Breaker:
 
     def succeeded(self) -> None:
         """Take note of an answer."""
+        self.asked_at = self._clock()
         self._errors = 0
         if self.state is not State.CLOSED:
             self._become(State.CLOSED)
 
     def failed(self) -> None:
         """Take note of an error that says something about the provider."""
-        now = self._clock()
+        now = self.asked_at = self._clock()
         if self._errors == 0:
             self._failing_since = now
         self._errors += 1
@@ -116,6 +119,21 @@ class Guarded:
         self._breaker = breaker
         self._last: ErrorClass | None = None
         """Why the breaker is open, if it is."""
+
+    @property
+    def state(self) -> State:
+        """Return the breaker's state."""
+        return self._breaker.state
+
+    @property
+    def asked_at(self) -> float | None:
+        """Return when a request last told something about the provider; None if none did."""
+        return self._breaker.asked_at
+
+    @property
+    def last_failure(self) -> ErrorClass | None:
+        """Return the last failure that says something about the provider."""
+        return self._last
 
     async def complete(self, prompt: Prompt) -> Answer:
         """Return the inner provider's answer."""

@@ -48,6 +48,11 @@ class KeyFile:
             self._report()
         return self._value is None
 
+    @property
+    def was_missing(self) -> bool:
+        """Return whether there was no usable key when the file was last looked at."""
+        return self._reported_missing
+
     async def value(self) -> str:
         """Return the key, or raise `ProviderError` (key_missing) that says where to put it."""
         if await self.is_missing() or self._value is None:

@@ -18,6 +18,7 @@ for _client in ("kubernetes", "kubernetes_asyncio", "pykube"):
 
 from agentsystem_operator import engine, handlers, settings  # noqa: E402 -- after the bar above
 from agentsystem_operator.adapters import allocator, connection, logs  # noqa: E402
+from agentsystem_operator.plan.channel import Place  # noqa: E402
 from agentsystem_operator.shell.workforce import Stuck  # noqa: E402
 from agentsystem_operator.wiring import Operator  # noqa: E402
 
@@ -44,6 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return asyncio.run(_run(given, link))
 
 
+def _place(given: settings.Settings) -> Place | None:
+    """Return what pods have to know of the channel, None without one."""
+    if given.channel is None:
+        return None
+    return Place(given.namespace, port=given.channel[1], address=given.channel_service)
+
+
 async def _run(given: settings.Settings, link: connection.Connection) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -54,7 +62,9 @@ async def _run(given: settings.Settings, link: connection.Connection) -> int:
 
     take_signals()
     loop.set_exception_handler(handlers.complain)
-    told = engine.Settings(given.runtime_image, allowed_images=given.allowed_images)
+    told = engine.Settings(
+        given.runtime_image, allowed_images=given.allowed_images, channel=_place(given)
+    )
     evaluate = functools.partial(engine.evaluate, settings=told)
     operator = Operator(given, link, evaluate=evaluate, stop=stop, take_signals=take_signals)
     try:

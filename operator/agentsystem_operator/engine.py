@@ -16,11 +16,13 @@ from agentsystem_operator.api.reasons import Reason
 from agentsystem_operator.api.spec import AgentSystemSpec
 from agentsystem_operator.api.tiers import TierDefaults
 from agentsystem_operator.api.types import Tier
-from agentsystem_operator.decide import images, references, workloads
+from agentsystem_operator.decide import images, providers, references, workloads
 from agentsystem_operator.decide.pins import Defaults
+from agentsystem_operator.decide.providers import Outlook
 from agentsystem_operator.decide.references import Fault
 from agentsystem_operator.decide.rollout import Stage
 from agentsystem_operator.decide.workloads import Owner
+from agentsystem_operator.model import names
 from agentsystem_operator.model.actions import Action
 from agentsystem_operator.model.evaluation import Evaluation, Reads
 from agentsystem_operator.model.observed import (
@@ -40,6 +42,7 @@ from agentsystem_operator.plan import (
     templates,
     wanted,
 )
+from agentsystem_operator.plan.channel import Channel, Place
 from agentsystem_operator.plan.templates import Template
 from agentsystem_operator.plan.wanted import Wanted
 from agentsystem_operator.status import body, conditions, events, rows
@@ -63,6 +66,8 @@ class Settings:
     tiers: Mapping[Tier, TierDefaults] = field(default_factory=lambda: tiers.TABLE)
     allowed_images: tuple[str, ...] = ()
     """Patterns of the images that a spec may name; none means all."""
+    channel: Place | None = None
+    """Where pods find the operator; None when it has no channel."""
 
     @property
     def allowed(self) -> images.Allowed:
@@ -178,8 +183,13 @@ class _Pass:
             pinned=newest.pins if newest else {},
             defaults=self.settings.defaults,
         )
+        place = self.settings.channel
         return wanted.of_system(
-            self.owner, agents, records=records, templates=self.settings.templates
+            self.owner,
+            agents,
+            records=records,
+            templates=self.settings.templates,
+            channel=Channel(place, self.observed.authority) if place else None,
         )
 
     def _records(self) -> Sequence[RevisionRecord]:
@@ -207,7 +217,8 @@ class _Pass:
             # The new side stands, or is written by the actions before; now the old side may go.
             removals = leftovers.removals(
                 self.observed.children,
-                paths.keys(),
+                # While the authority is not known, what pods have of it stays (I2).
+                paths.keys() | {names.authority(self.system.key)},
                 owner_uid=self.system.uid,
                 settled_agents={row.name for row in self._rows(plan) if row.stage is Stage.DONE},
             )
@@ -242,6 +253,7 @@ class _Pass:
             desired=plan.revision,
             active=plan.revision if reached else self._reported("active"),
             now=self.now,
+            outlook=self._outlook(spec),
         )
         wanted_refs = {manifest.ref for manifest, _ in plan.manifests()}
         return self._told(
@@ -266,6 +278,7 @@ class _Pass:
             desired=self._reported("desired"),
             active=self._reported("active"),
             now=self.now,
+            outlook=self._outlook(spec),
         )
         used = references.names(spec) if spec else frozenset()
         later = self.now + RETRY_READ if doubt else None
@@ -277,23 +290,41 @@ class _Pass:
         verdicts = conditions.all_of(report)
         status = body.compose(report, verdicts, previous)
         doubt_since = (remembered.doubt_since or self.now) if report.doubt else None
-        past = replace(remembered, doubt_since=doubt_since)
+        outlook = report.outlook
+        past = replace(
+            remembered, doubt_since=doubt_since, unrest=outlook.unrest if outlook else {}
+        )
         writing = body.weigh(status, previous, report=report, past=past)
         known = previous.get("observedGeneration") == report.generation
         if known and doubt_since and self.now - doubt_since < DOUBT_IS_NEWS:
             # One failed read is no news; the Event tells of it.
             writing = replace(writing, status=None)
         times = [outcome.look_again, writing.look_again, _degraded_at(report)]
+        times.append(outlook.look_again if outlook else None)
         return Evaluation(
             actions=outcome.actions,
             status=writing.status,
-            events=events.of_pass(
-                verdicts, outcome.actions, stood=self._reported("active") == report.desired
+            events=(
+                *events.of_pass(
+                    verdicts, outcome.actions, stood=self._reported("active") == report.desired
+                ),
+                *events.of_relief(report, previous),
             ),
             look_again=min((time for time in times if time), default=None),
             remembered=writing.remembered,
             references=outcome.references,
             conditions={k.value: (v.status.value, v.reason.value) for k, v in verdicts.items()},
+        )
+
+    def _outlook(self, spec: AgentSystemSpec | None) -> Outlook | None:
+        """Return how the providers are, None without a channel."""
+        heard, reported = self.observed.heard, self.system.status
+        if heard is None:
+            return None
+        if spec is None:
+            return providers.as_reported(reported)
+        return providers.of_system(
+            spec, heard, reported=reported, unrest=self.remembered.unrest, now=self.now
         )
 
     def _rows(self, plan: Wanted) -> tuple[Row, ...]:

@@ -5,7 +5,7 @@ implement them too and pass the same contract suite.
 """
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -154,6 +154,8 @@ class Lease:
     transitions: int
     version: str
     """Resource version: a write replaces exactly this one."""
+    address: str = ""
+    """Where the holder's channel is; empty when it has none."""
 
 
 class Leases(Protocol):
@@ -164,6 +166,24 @@ class Leases(Protocol):
 
     async def write(self, lease: Lease) -> Lease:
         """Create the Lease (empty version) or replace that version; ConflictLost if it changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretTexts:
+    """The operator's own Secret."""
+
+    texts: Mapping[str, str] = field(repr=False)
+    """Its entries, decoded."""
+
+
+class AuthoritySecret(Protocol):
+    """The Secret that holds the channel's certificate authority."""
+
+    async def read(self) -> SecretTexts:
+        """Return it; raises errors of this module, Gone when there is none."""
+
+    async def write(self, content: SecretTexts) -> None:
+        """Replace the version that was read last; ConflictLost if it changed since."""
 
 
 class Clock(Protocol):

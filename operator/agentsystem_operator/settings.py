@@ -16,6 +16,9 @@ RUNTIME_IMAGE = "localhost/agent-runtime:dev"
 NAMESPACE = "agentsystem-system"
 NAMESPACE_PATTERN = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 NAMESPACE_CHARACTERS = 63
+CHANNEL_SERVICE = "agentsystem-operator-channel"
+CHANNEL_PORT = 8443
+PORT_MAX = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,18 @@ class Settings:
     instance: str
     """Who reports Events: the pod's name."""
     log_level: str
+    channel: tuple[str, int] | None
+    """Address and port on which pods are heard; None: no channel."""
+    channel_service: str
+    """Host and port by which pods find it."""
+    channel_address: str
+    """Host and port of this very process, to which other replicas send pods while it leads."""
 
 
 def parse(arguments: Sequence[str], env: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings; ends the process with a message when they are wrong."""
     given = _parser(env).parse_args(arguments)
+    service = given.channel_service or f"{CHANNEL_SERVICE}.{given.namespace}.svc:{CHANNEL_PORT}"
     host = socket.gethostname()
     return Settings(
         namespaces=tuple(dict.fromkeys(given.namespaces)),
@@ -55,7 +65,35 @@ def parse(arguments: Sequence[str], env: Mapping[str, str] = os.environ) -> Sett
         identity=given.identity or env.get("POD_UID") or f"{host}_{uuid.uuid4()}",
         instance=env.get("POD_NAME") or host,
         log_level=given.log_level,
+        channel=given.channel,
+        channel_service=service,
+        channel_address=given.channel_address or _own_address(given.channel, env),
     )
+
+
+def _own_address(channel: tuple[str, int] | None, env: Mapping[str, str]) -> str:
+    """Return where this pod's channel is, "" when that is not known."""
+    pod = env.get("POD_IP", "")
+    if channel is None or not pod:
+        return ""
+    return f"[{pod}]:{channel[1]}" if ":" in pod else f"{pod}:{channel[1]}"
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > PORT_MAX:
+        raise argparse.ArgumentTypeError(f"'{text}' is not HOST:PORT")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _channel(text: str) -> tuple[str, int] | None:
+    return _address(text) if text else None
+
+
+def _named_address(text: str) -> str:
+    if text:
+        _address(text)
+    return text
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -124,6 +162,12 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     add("metrics-port", "8080", "port of /healthz, /readyz and /metrics", type=int)
     add("namespace", env.get("POD_NAMESPACE", NAMESPACE), "namespace of the Lease")
     add("identity", "", "holder of the Lease (default: POD_UID, else a random one)")
+    text = "HOST:PORT to hear pods on, e.g. 0.0.0.0:8443 (default: no channel)"
+    add("channel", "", text, type=_channel)
+    text = "HOST:PORT by which pods find the channel (default: its Service in --namespace)"
+    add("channel-service", "", text, type=_named_address)
+    text = "HOST:PORT of this process's channel, told by other replicas (default: POD_IP's)"
+    add("channel-address", "", text, type=_named_address)
     add("log-level", "info", "debug, info, warning or error", choices=LEVELS)
     return parser
 

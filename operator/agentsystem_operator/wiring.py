@@ -5,12 +5,16 @@ Only `__main__` imports this. It builds and decides nothing.
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from agentsystem_operator import handlers
 from agentsystem_operator.adapters import projections, resources
 from agentsystem_operator.adapters.api_client import ApiClient
+from agentsystem_operator.adapters.channel import authority
+from agentsystem_operator.adapters.channel.authority import Authority
+from agentsystem_operator.adapters.channel.secret import ChannelSecret
+from agentsystem_operator.adapters.channel.station import Station
 from agentsystem_operator.adapters.cluster import KubernetesCluster
 from agentsystem_operator.adapters.connection import Connection
 from agentsystem_operator.adapters.lease import KubernetesLease
@@ -23,13 +27,16 @@ from agentsystem_operator.model.observed import Child
 from agentsystem_operator.model.references import Kind, SystemKey
 from agentsystem_operator.settings import Settings
 from agentsystem_operator.shell import shards
+from agentsystem_operator.shell.authority import AuthorityKeeper
 from agentsystem_operator.shell.children import Children, ChildSink
 from agentsystem_operator.shell.clock import SystemClock
 from agentsystem_operator.shell.contents import Contents, Seen
 from agentsystem_operator.shell.coverage import Cache, Coverage, Scope
+from agentsystem_operator.shell.ears import Ears
 from agentsystem_operator.shell.elector import Elector
 from agentsystem_operator.shell.fence import FencedCluster
-from agentsystem_operator.shell.lifecycle import Lifecycle, Plan
+from agentsystem_operator.shell.heard import HeardTable
+from agentsystem_operator.shell.lifecycle import Endless, Lifecycle, Plan
 from agentsystem_operator.shell.memory import Memory
 from agentsystem_operator.shell.outage import Outage
 from agentsystem_operator.shell.queue import Queue
@@ -79,6 +86,8 @@ class Operator:
         self._startup = Startup(is_served=self._systems.is_served)
         self._outage = Outage(self._queue, probe=self._systems.probe)
         self._elector = self._build_elector()
+        self._heard = HeardTable(clock=self._clock, changed=self._enqueue_known)
+        self._authority = self._build_authority()
         self._workforce = self._build_workforce(evaluate)
         self._reflectors = list(self._build_reflectors())
         self._coverage = self._build_coverage()
@@ -113,6 +122,7 @@ class Operator:
                 "elector": self._elector.run,
                 "outage": self._outage.run,
                 "workforce": self._work,
+                **self._channel(),
             },
             close=(probes.stop, self._api.close, self._lease_api.close),
         )
@@ -129,7 +139,42 @@ class Operator:
             self._enqueue(key)
 
     async def _work(self) -> None:
-        await self._workforce.run(self._elector, began=self._enqueue_all)
+        await self._workforce.run(self._elector, began=self._begin)
+
+    def _begin(self) -> None:
+        self._heard.begin()
+        self._enqueue_all()
+
+    def _channel(self) -> Mapping[str, Endless]:
+        """Return the parts of the channel, which every replica runs; none without one."""
+        if self._settings.channel is None:
+            return {}
+        station = Station(
+            self._api,
+            self._settings.channel,
+            context=lambda: self._authority.context,
+            child=self._children.get,
+            role=self._elector,
+            table=self._heard,
+            metrics=self._metrics,
+            clock=self._clock,
+        )
+        return {
+            "authority": self._authority.run,
+            "channel": station.run,
+            "heard": self._heard.run,
+        }
+
+    def _build_authority(self) -> AuthorityKeeper[Authority]:
+        host = self._settings.channel_service.rpartition(":")[0]
+        return AuthorityKeeper(
+            ChannelSecret(self._api, namespace=self._settings.namespace),
+            authority,
+            self._elector,
+            clock=self._clock,
+            names=(host,),
+            changed=self._enqueue_all,
+        )
 
     def _enqueue_all(self) -> None:
         self._enqueue_scope(None)
@@ -155,7 +200,12 @@ class Operator:
             name=shards.lease_name(shards.SHARD),
             clock=self._clock,
         )
-        return Elector(lease, identity=self._settings.identity, monotonic=self._clock.monotonic)
+        return Elector(
+            lease,
+            identity=self._settings.identity,
+            monotonic=self._clock.monotonic,
+            address=self._settings.channel_address,
+        )
 
     def _build_workforce(self, evaluate: Evaluate) -> Workforce:
         cluster = KubernetesCluster(self._api, clock=self._clock, instance=self._settings.instance)
@@ -170,8 +220,14 @@ class Operator:
             queue=self._queue,
             evaluate=evaluate,
             acted=self._metrics.acted,
+            ears=self._ears(),
         )
         return Workforce(self._queue, Reconciler(parts), self._outage, passed=self._metrics.passed)
+
+    def _ears(self) -> Ears | None:
+        if self._settings.channel is None:
+            return None
+        return Ears(of=self._heard.of, bundle=lambda: self._authority.bundle)
 
     def _build_reflectors(self) -> Iterator[tuple[str, "Reflector[Any, Any]"]]:
         for namespace in self._scopes:
@@ -214,12 +270,14 @@ class Operator:
         self._metrics.queue_depth(lambda: self._queue.depth)
         self._metrics.queue_paused(lambda: self._queue.paused)
         self._metrics.leader(lambda: self._elector.may_write)
+        self._metrics.channel_pods(lambda: len(self._heard))
         for kind in dict.fromkeys(kind for kind, _ in self._reflectors):
             self._metrics.watch_age(kind, functools.partial(self._age, kind))
 
     def _count_systems(self) -> None:
         # Who leads no more knows only how things were.
         self._metrics.systems(self._memory.counts if self._elector.may_write else {})
+        self._metrics.load(self._heard.measures())
 
     def _age(self, kind: str) -> float:
         return max(reflector.age_s for name, reflector in self._reflectors if name == kind)

@@ -33,7 +33,7 @@ class Process:
 
     def __init__(self, kubeconfig: Path, log: Path, *flags: str, module: str = RELEASED) -> None:
         self._log = log
-        self.port = _free_port()
+        self.port = free_port()
         command = [sys.executable, "-m", module]
         command += ["--kubeconfig", str(kubeconfig), "--namespace", NAMESPACE]
         command += ["--metrics-host", "127.0.0.1", "--metrics-port", str(self.port), *flags]
@@ -144,7 +144,8 @@ def log_in(kube: Kube, folder: Path, namespace: str) -> Path:
     return path
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port on which nobody listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

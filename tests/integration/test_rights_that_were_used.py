@@ -6,6 +6,7 @@ others do not happen to need is done by a story of its own, so that this file al
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,15 +14,20 @@ from typing import Any
 import pytest
 import yaml
 
+from agentsystem_operator.adapters.channel import secret
 from tests import audit, builders
 from tests.conftest import ROOT
 from tests.integration.crd import serve
-from tests.integration.operator_process import NAMESPACE, USER, account, operator
+from tests.integration.operator_process import NAMESPACE, USER, account, free_port, operator
 from tests.kube import Kube, eventually
 
 Right = tuple[str, str, str]
 """API group, resource (with its subresource) and verb."""
-ROLES = ("config/rbac/operator.yaml", "config/rbac/account/leader.yaml")
+ROLES = (
+    "config/rbac/operator.yaml",
+    "config/rbac/account/channel.yaml",
+    "config/rbac/account/leader.yaml",
+)
 EVERY_ACCOUNT_MAY = "/"
 """Paths that are no resource: Kubernetes lets every account read which kinds there are."""
 CHILDREN = ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "NetworkPolicy")
@@ -57,11 +63,15 @@ def requests(
     serve(kube)
     folder = tmp_path_factory.mktemp("rights")
     credentials = account(kube, folder)
+    # An authority is made only where there is none, and a test before may have left one.
+    kube.patch("Secret", secret.NAME, NAMESPACE, {"data": None})
     ns = f"rights-{int(time.time())}"
     kube.apply(builders.namespace(ns))
     try:
-        with operator(credentials, folder / "log", "--identity", "rights"):
+        channel = ("--channel", f"127.0.0.1:{free_port()}")
+        with operator(credentials, folder / "log", "--identity", "rights", *channel):
             _live_a_full_life(kube, ns)
+            _have_a_channel(kube, ns)
     finally:
         kube.delete("Namespace", ns)
     return list(audit.requests(cluster_name, user=USER))
@@ -85,6 +95,20 @@ def _live_a_full_life(kube: Kube, ns: str) -> None:
     apply("Number 12.", agents=("front",))
     eventually("back is removed", lambda: not _of_back(kube, ns), within_s=30)
     assert kube.get("PersistentVolumeClaim", "one--back", ns) is not None
+
+
+def _have_a_channel(kube: Kube, ns: str) -> None:
+    """The authority is in the Secret, and its certificate alone in the pods' ConfigMap."""
+    held = kube.get("Secret", secret.NAME, NAMESPACE)
+    assert held is not None
+    assert set(held["data"]) == {"ca.crt", "ca.key"}
+
+    def bundle() -> str:
+        given = kube.get("ConfigMap", "one--ca", ns) or {}
+        return str(given.get("data", {}).get("ca.crt", ""))
+
+    certificate = base64.b64decode(held["data"]["ca.crt"]).decode()
+    eventually("pods are told whom to trust", lambda: bundle() == certificate, within_s=20)
 
 
 def _ready(kube: Kube, ns: str) -> bool:
@@ -128,13 +152,15 @@ def test_nothing_beyond_the_rights_was_tried(requests: list[audit.Request]) -> N
     assert sorted(used - granted()) == []
 
 
-def test_no_secret_was_touched_anywhere(requests: list[audit.Request]) -> None:
-    assert [str(request) for request in requests if "secrets" in request.resource] == []
+def test_no_secret_was_touched_but_its_own(requests: list[audit.Request]) -> None:
+    touched = {(r.namespace, r.name) for r in requests if r.resource.startswith("secrets")}
+
+    assert touched == {(NAMESPACE, secret.NAME)}
 
 
-def test_the_lease_is_all_that_it_touched_in_its_own_namespace(
+def test_lease_and_secret_are_all_that_it_touched_in_its_own_namespace(
     requests: list[audit.Request],
 ) -> None:
     own = {request.resource for request in requests if request.namespace == NAMESPACE}
 
-    assert own == {"leases"}
+    assert own == {"leases", "secrets"}

@@ -1,10 +1,15 @@
 """One Lease object behind `ports.Leases`."""
 
+from typing import Any
+
 import msgspec
 
 from agentsystem_operator import ports
 from agentsystem_operator.adapters import resources
 from agentsystem_operator.adapters.api_client import ApiClient
+
+CHANNEL = "agentsystem.dev/channel"
+"""Annotation: where the holder's channel is, so that the others can send pods there."""
 
 
 class _Spec(msgspec.Struct, rename="camel"):
@@ -16,6 +21,7 @@ class _Spec(msgspec.Struct, rename="camel"):
 
 class _Meta(msgspec.Struct, rename="camel"):
     resource_version: str = ""
+    annotations: dict[str, str] | None = None
 
 
 class _Lease(msgspec.Struct):
@@ -43,7 +49,9 @@ class KubernetesLease:
 
     async def write(self, lease: ports.Lease) -> ports.Lease:
         """Create or replace the Lease, stamped with this moment."""
-        meta = {"name": self._name, "namespace": self._namespace}
+        meta: dict[str, Any] = {"name": self._name, "namespace": self._namespace}
+        if lease.address:
+            meta["annotations"] = {CHANNEL: lease.address}
         if lease.version:
             meta["resourceVersion"] = lease.version
         body = {
@@ -71,4 +79,5 @@ class KubernetesLease:
             renewed=live.spec.renew_time or "",
             transitions=live.spec.lease_transitions or 0,
             version=live.metadata.resource_version,
+            address=(live.metadata.annotations or {}).get(CHANNEL, ""),
         )

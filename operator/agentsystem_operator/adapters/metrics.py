@@ -50,6 +50,12 @@ class Metrics:
         age = "Since the oldest watch of a kind last heard anything."
         self._age = gauge("agentsystem_watch_age_seconds", age, ["kind"])
         self._leader = gauge("agentsystem_leader", "1 while this process may write.")
+        self._heard = gauge("agentsystem_channel_pods", "Pods heard in the last 10 s.")
+        refused = "Connections of pods that were not taken, or were ended."
+        self._refused = counter("agentsystem_channel_refused", refused, ["reason"])
+        self._reports = counter("agentsystem_channel_reports", "Reports of pods.")
+        load = "Load of all pods that are heard: sums, of p95, oldest and saturation the highest."
+        self._load = gauge("agentsystem_channel_load", load, ["measure"])
         systems = "AgentSystems by condition and its status."
         self._systems = gauge("agentsystem_systems", systems, ["condition", "status"])
 
@@ -90,6 +96,24 @@ class Metrics:
         self._systems.clear()
         for (condition, status), count in counts.items():
             self._systems.labels(condition, status).set(count)
+
+    def channel_pods(self, read: Callable[[], int]) -> None:
+        """Show what `read` returns as the number of pods that are heard."""
+        self._heard.set_function(read)
+
+    def channel_refused(self, reason: str) -> None:
+        """Count a connection that was not taken, or was ended."""
+        self._refused.labels(reason).inc()
+
+    def channel_reported(self) -> None:
+        """Count a report."""
+        self._reports.inc()
+
+    def load(self, measures: Mapping[str, float]) -> None:
+        """Show what pods say of their load, and nothing else any more."""
+        self._load.clear()
+        for measure, value in measures.items():
+            self._load.labels(measure).set(value)
 
     def page(self) -> bytes:
         """Return the metrics in Prometheus' text format."""

@@ -32,6 +32,7 @@ class Resource:
 
 AGENT_SYSTEM = Resource("agentsystem.dev", "v1alpha1", "agentsystems", "AgentSystem")
 EVENT = Resource("events.k8s.io", "v1", "events", "Event")
+SECRET = Resource("", "v1", "secrets", "Secret")
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 CHILDREN = {

@@ -50,6 +50,11 @@ class ConditionType(_Documented):
         "True is bad: the newest spec is not carried out, and will not be until somebody acts. "
         "kstatus calls that Failed.",
     )
+    PROVIDERS_HEALTHY = (
+        "ProvidersHealthy",
+        "No pod that was heard in the last 10 s has trouble with a provider. It never changes "
+        "Ready; absent when the operator runs without a channel.",
+    )
 
 
 class ConditionStatus(_Documented):
@@ -58,6 +63,18 @@ class ConditionStatus(_Documented):
     TRUE = ("True", "The condition holds.")
     FALSE = ("False", "The condition does not hold.")
     UNKNOWN = ("Unknown", "It could not be told.")
+
+
+class ProviderState(_Documented):
+    """How the pods that use a provider find it."""
+
+    HEALTHY = ("Healthy", "No pod that was heard says otherwise.")
+    IMPAIRED = (
+        "Impaired",
+        "Some pods, or some of its models, get no answers; the others do.",
+    )
+    DOWN = ("Down", "Most pods that were heard get no answer from any of its models.")
+    UNKNOWN = ("Unknown", "No pod that uses it was heard in the last 10 s.")
 
 
 class Pinned(_Documented):
@@ -137,3 +154,18 @@ class Reason(_Documented):
     NOT_STALLED = ("NotStalled", "The system is as declared, or on its way by itself.")
 
     AGENT_READY = ("AgentReady", "The agent has all its pods, on the desired revision.")
+
+    PROVIDERS_ANSWER = ("ProvidersAnswer", "Every provider that agents use is Healthy.")
+    PROVIDER_DOWN = (
+        "ProviderDown",
+        "At least one provider is Down; the message says which, why, and since when.",
+    )
+    PROVIDER_IMPAIRED = (
+        "ProviderImpaired",
+        "No provider is Down, but at least one answers only some pods or with some models.",
+    )
+    NO_POD_HEARD = (
+        "NoPodHeard",
+        "Of at least one provider no pod was heard: there is none, it was started before the "
+        "channel existed, or its connection to the operator fails.",
+    )

@@ -9,7 +9,7 @@ from typing import Any
 
 from agentsystem_operator.api import crd, resource, tiers
 from agentsystem_operator.api.base import ApiModel, Rule, TransitionRule
-from agentsystem_operator.api.reasons import ConditionType, Pinned, Reason
+from agentsystem_operator.api.reasons import ConditionType, Pinned, ProviderState, Reason
 from agentsystem_operator.api.spec import AgentSystemSpec
 from agentsystem_operator.api.status import AgentSystemStatus
 
@@ -166,4 +166,6 @@ def _words() -> str:
     lines += [f"| {reason} | {reason.description} |" for reason in Reason]
     lines += ["", "## What an agent can be pinned to\n", "| setting | what is held |", "|---|---|"]
     lines += [f"| {setting} | {setting.description} |" for setting in Pinned]
+    lines += ["", "## How a provider can be\n", "| state | meaning |", "|---|---|"]
+    lines += [f"| {state} | {state.description} |" for state in ProviderState]
     return "\n".join([*lines, ""])

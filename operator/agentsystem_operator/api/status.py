@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, ConfigDict, Field, PlainSerializer
 
 from agentsystem_operator.api.base import ApiModel, MapList
-from agentsystem_operator.api.reasons import ConditionStatus
+from agentsystem_operator.api.reasons import ConditionStatus, ProviderState
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -36,7 +36,7 @@ class Condition(_Reported):
     """One aspect of the system's state; see the table of conditions and reasons."""
 
     type: Annotated[str, Field(max_length=64)]
-    """Available, Ready, Progressing, ConfigValid, Degraded, Paused or Stalled."""
+    """Available, Ready, Progressing, ConfigValid, Degraded, Paused, Stalled or ProvidersHealthy."""
     status: ConditionStatus
     """True, False or Unknown."""
     reason: Word
@@ -92,6 +92,29 @@ class AgentStatus(_Reported):
     """What is held back until the agent is changed; absent when nothing is."""
 
 
+class ProviderStatus(_Reported):
+    """How one provider that agents use is doing, as their pods find it."""
+
+    name: Word
+    """Name of the provider."""
+    state: ProviderState
+    """Healthy, Impaired, Down or Unknown."""
+    since: Timestamp
+    """When it came into this state, as far as the operator noticed."""
+    reason: Word | None = None
+    """The class of failure with which it did, as in `agent_provider_errors_total`."""
+
+
+class RouteStatus(_Reported):
+    """Where one route that agents use leads now."""
+
+    name: Word
+    """Name of the route."""
+    active: Word | None = None
+    """The provider of its chain that most pods ask first; absent when none answers or no pod was
+    heard."""
+
+
 class AgentSystemStatus(_Reported):
     """What the operator sees and concludes."""
 
@@ -107,3 +130,9 @@ class AgentSystemStatus(_Reported):
     """Agents that the spec declares."""
     agents: Annotated[tuple[AgentStatus, ...], Field(max_length=200), MapList("name")] = ()
     """Each agent, in the order of the spec."""
+    providers: (
+        Annotated[tuple[ProviderStatus, ...], Field(max_length=20), MapList("name")] | None
+    ) = None
+    """Each provider that an agent's route leads to; absent without a channel."""
+    routes: Annotated[tuple[RouteStatus, ...], Field(max_length=50), MapList("name")] | None = None
+    """Each route that an agent uses; absent without a channel."""

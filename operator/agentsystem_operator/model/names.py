@@ -55,6 +55,14 @@ def config_map(key: SystemKey, agent: str, revision: str) -> Ref:
     return Ref(Kind.CONFIG_MAP, key.namespace, f"{key.name}--{agent}-{revision}")
 
 
+def authority(key: SystemKey) -> Ref:
+    """Return the name of what a system's pods need for the channel: `<system>--ca`.
+
+    No agent's config can be called so: its name ends in a revision.
+    """
+    return Ref(Kind.CONFIG_MAP, key.namespace, f"{key.name}--ca")
+
+
 def controller_revision(key: SystemKey, revision: str) -> Ref:
     """Return the name of the record of a system's revision: `<system>--<revision>`."""
     return Ref(Kind.CONTROLLER_REVISION, key.namespace, f"{key.name}--{revision}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from agentsystem_operator.model.heard import Heard, Unrest
 from agentsystem_operator.model.references import Ref
 from agentsystem_operator.model.rivals import Claim
 
@@ -150,6 +151,10 @@ class Observed:
     """Names that were read because the caches do not hold them."""
     config_maps: Mapping[str, Text | Absent | Unknown] = field(default_factory=dict)
     """The user's ConfigMaps that the spec refers to, by name."""
+    heard: Heard | None = None
+    """What the system's pods say; None when the operator has no channel."""
+    authority: str = ""
+    """Certificates by which pods know the operator, "" while there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +174,5 @@ class Remembered:
     in ConfigValid, and not sent again until something else is wanted or the backoff is over."""
     doubt_since: datetime | None = None
     """Since when something that the spec refers to could not be read; None while it can."""
+    unrest: Mapping[str, Unrest] = field(default_factory=dict)
+    """What keeps providers and routes that flap from being written all the time."""

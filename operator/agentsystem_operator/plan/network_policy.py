@@ -14,6 +14,7 @@ from agentsystem_operator.model import names
 from agentsystem_operator.model.actions import Manifest
 from agentsystem_operator.model.references import Kind
 from agentsystem_operator.plan import metadata
+from agentsystem_operator.plan.channel import Place, egress
 
 Rule = dict[str, Any]
 
@@ -39,8 +40,8 @@ _PUBLIC = [
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
-def build_network_policy(workload: Workload) -> Manifest:
-    """Return the agent's NetworkPolicy."""
+def build_network_policy(workload: Workload, *, channel: Place | None = None) -> Manifest:
+    """Return the agent's NetworkPolicy; `channel` is where its pods find the operator."""
     agent = workload.agent.name
     ref = names.agent_child(workload.owner.key, agent, Kind.NETWORK_POLICY)
     selector = dict(names.pod_selector(workload.owner.key, agent))
@@ -48,7 +49,7 @@ def build_network_policy(workload: Workload) -> Manifest:
         "podSelector": {"matchLabels": selector},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": list(_ingress(workload)),
-        "egress": list(_egress(workload)),
+        "egress": [*_egress(workload), *([egress(channel)] if channel else [])],
     }
     return metadata.manifest(ref, workload.owner, {"spec": spec}, agent=agent)
 

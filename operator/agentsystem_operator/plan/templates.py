@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentsystem_operator.decide.workloads import Workload
-from agentsystem_operator.plan import agent_config, deployment
+from agentsystem_operator.plan import agent_config, channel, deployment
 
 Body = Mapping[str, Any]
 
@@ -24,9 +24,14 @@ class Template:
     """The spec of the Deployment, pod template included, on a revision; without replicas."""
     config: Callable[[Workload], Body]
     """The configuration that the pods read."""
+    has_channel: bool = False
+    """Whether the pods look for the channel to the operator."""
 
 
 VERSIONS: Mapping[int, Template] = {
     1: Template(deployment=deployment.spec_of, config=agent_config.of_workload),
+    2: Template(
+        deployment=channel.deployment_spec, config=agent_config.of_workload, has_channel=True
+    ),
 }
 NEWEST = max(VERSIONS)

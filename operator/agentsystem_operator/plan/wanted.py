@@ -14,6 +14,7 @@ from agentsystem_operator.model.actions import Manifest
 from agentsystem_operator.model.observed import NOT_OURS, RevisionRecord
 from agentsystem_operator.model.references import Kind
 from agentsystem_operator.plan import agent_config
+from agentsystem_operator.plan.channel import Channel, build_authority
 from agentsystem_operator.plan.config_map import build_config_map
 from agentsystem_operator.plan.controller_revision import (
     build_controller_revision,
@@ -51,6 +52,8 @@ class Wanted:
     """One system, its revision and all its children."""
 
     revision: str
+    authority: Manifest | None
+    """What the channel's end in the pods needs; None without a channel, or while it is unknown."""
     record: Manifest
     agents: tuple[AgentChildren, ...]
     entry_service: Manifest
@@ -67,6 +70,8 @@ class Wanted:
 
     def manifests(self) -> Iterator[tuple[Manifest, str]]:
         """Yield every manifest with the field that asks for it, in the order of writing."""
+        if self.authority is not None:
+            yield self.authority, "metadata.name"
         for agent in self.agents:
             for manifest in agent.before:
                 yield manifest, agent.workload.path
@@ -82,14 +87,19 @@ def of_system(
     *,
     records: Sequence[RevisionRecord],
     templates: Mapping[int, Template],
+    channel: Channel | None,
 ) -> Wanted:
     """Return what the workloads need; `records` are those of earlier revisions."""
-    agents = tuple(_of_agent(workload, templates[workload.template]) for workload in workloads)
+    agents = tuple(
+        _of_agent(workload, templates[workload.template], channel) for workload in workloads
+    )
+    speaks = any(templates[workload.template].has_channel for workload in workloads)
     data = data_of((agent.workload, agent.revision) for agent in agents)
     revision = hashing.revision(data)
     entry = next(workload for workload in workloads if workload.is_entry)
     return Wanted(
         revision=revision,
+        authority=build_authority(owner, channel) if channel and speaks else None,
         record=build_controller_revision(owner, data, number=_number(revision, records)),
         agents=agents,
         entry_service=build_entry_service(entry),
@@ -113,7 +123,7 @@ def _number(revision: str, records: Sequence[RevisionRecord]) -> int:
     return last.number if is_known else last.number + 1
 
 
-def _of_agent(workload: Workload, template: Template) -> AgentChildren:
+def _of_agent(workload: Workload, template: Template, channel: Channel | None) -> AgentChildren:
     config = agent_config.as_text(template.config(workload))
     revision = hashing.revision([template.deployment(workload, "")["template"], config])
     spec = template.deployment(workload, revision)
@@ -121,7 +131,9 @@ def _of_agent(workload: Workload, template: Template) -> AgentChildren:
         build_service_account(workload),
         build_config_map(workload, revision=revision, config=config),
         build_persistent_volume_claim(workload),
-        build_network_policy(workload),
+        build_network_policy(
+            workload, channel=channel.place if channel and template.has_channel else None
+        ),
         build_service(workload),
         build_pod_disruption_budget(workload),
     )

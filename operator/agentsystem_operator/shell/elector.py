@@ -30,10 +30,17 @@ class Elector:
     """Takes, keeps and gives back one Lease."""
 
     def __init__(
-        self, leases: ports.Leases, *, identity: str, monotonic: Callable[[], float]
+        self,
+        leases: ports.Leases,
+        *,
+        identity: str,
+        monotonic: Callable[[], float],
+        address: str = "",
     ) -> None:
+        """`address`: where our channel is, for the others to tell."""
         self._leases = leases
         self._identity = identity
+        self._address = address
         self._monotonic = monotonic
         self._known: ports.Lease | None = None
         self._current = False
@@ -48,6 +55,12 @@ class Elector:
     def may_write(self) -> bool:
         """Say whether a write that starts now is covered by the Lease."""
         return self._monotonic() < self._deadline
+
+    @property
+    def leader_address(self) -> str:
+        """Return where the leader's channel is, "" when that is not known."""
+        known = self._known
+        return known.address if known is not None and known.holder else ""
 
     def check(self) -> None:
         """Raise NotLeading unless a write that starts now is covered by the Lease."""
@@ -79,7 +92,7 @@ class Elector:
                 # Read, since a renewal that was cut off may have made another version of it.
                 found = await self._leases.read()
                 if found is not None and self._is_ours(found):
-                    await self._leases.write(replace(found, holder="", duration_s=1.0))
+                    await self._leases.write(replace(found, holder="", duration_s=1.0, address=""))
         except (ports.ClusterError, TimeoutError) as exc:
             logger.info("lease not released; it expires", extra={"error": str(exc)})
 
@@ -115,7 +128,13 @@ class Elector:
     async def _write(self, started: float) -> None:
         old = self._known or ports.Lease("", LEASE_S, "", 0, "")
         transitions = old.transitions + (0 if self._is_ours(old) else 1)
-        wanted = replace(old, holder=self._identity, duration_s=LEASE_S, transitions=transitions)
+        wanted = replace(
+            old,
+            holder=self._identity,
+            duration_s=LEASE_S,
+            transitions=transitions,
+            address=self._address,
+        )
         self._learn(await self._leases.write(wanted))
         self._deadline = started + RENEW_DEADLINE_S
         if not self.leading.is_set():

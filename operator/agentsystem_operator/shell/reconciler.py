@@ -20,6 +20,7 @@ from agentsystem_operator.model.system import System
 from agentsystem_operator.shell.announcer import Announcer
 from agentsystem_operator.shell.children import Children
 from agentsystem_operator.shell.contents import Contents
+from agentsystem_operator.shell.ears import Ears
 from agentsystem_operator.shell.executor import Executor, Outcome
 from agentsystem_operator.shell.memory import SUSPECTS_MAX, Memory, Notes
 from agentsystem_operator.shell.queue import Queue
@@ -77,6 +78,8 @@ class Parts:
     queue: Queue[SystemKey]
     evaluate: Evaluate
     acted: Callable[[str], None]
+    ears: Ears | None = None
+    """The channel; None without one."""
 
 
 class Reconciler:
@@ -131,7 +134,13 @@ class Reconciler:
         if notes.suspects:
             lookups = await self._reader.look_up(notes.suspects, uid=system.uid)
             notes.suspects.clear()
-        seen = Observed(children=self._.children.of(system.key), lookups=lookups)
+        ears = self._.ears
+        seen = Observed(
+            children=self._.children.of(system.key),
+            lookups=lookups,
+            heard=ears.of(system.key) if ears else None,
+            authority=ears.bundle() if ears else "",
+        )
         for _ in range(READ_ROUNDS):
             verdict = self._.evaluate(
                 system, seen, remembered=notes.remembered, now=self._.clock.now()

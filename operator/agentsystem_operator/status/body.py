@@ -6,11 +6,12 @@ after they have stood still (I7). `lastTransitionTime` moves only with a conditi
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from agentsystem_operator.api.reasons import ConditionType, Reason
 from agentsystem_operator.decide.pins import HeldBack
+from agentsystem_operator.decide.providers import Outlook
 from agentsystem_operator.decide.rollout import Stage
 from agentsystem_operator.model import hashing, names
 from agentsystem_operator.model.observed import Remembered
@@ -62,6 +63,25 @@ def compose(
         "readyAgents": sum(row.complete for row in report.rows),
         "totalAgents": len(report.rows),
         "agents": [_agent(row, report, pinned.get(row.name)) for row in report.rows],
+        **({} if report.outlook is None else _outlook(report.outlook)),
+    }
+
+
+def _outlook(outlook: Outlook) -> dict[str, Any]:
+    return {
+        "providers": [
+            {
+                "name": each.name,
+                "state": each.state.value,
+                "since": conditions.rfc3339(each.since),
+                **({"reason": each.reason} if each.reason else {}),
+            }
+            for each in outlook.providers
+        ],
+        "routes": [
+            {"name": each.name, **({"active": each.active} if each.active else {})}
+            for each in outlook.routes
+        ],
     }
 
 
@@ -131,7 +151,7 @@ def _reason(row: Row, report: Report) -> Reason:
 def _since(before: tuple[Any, Any] | None, verdict: Verdict, now: datetime) -> str:
     if before and before[0] == verdict.status.value and isinstance(before[1], str):
         return before[1]
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return conditions.rfc3339(now)
 
 
 # What moves pod by pod. The message of ConfigValid never does: it names fields, not pods.

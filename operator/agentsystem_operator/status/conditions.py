@@ -1,14 +1,16 @@
 """The conditions of a system, each with the reason that a reader finds in the closed set.
 
-One function per condition; what is asked first wins. Messages hold no counts and no times, since a
-text that moves would be a status write of its own (I7).
+One function per condition; what is asked first wins. Messages hold no counts, and no times but
+those of a change that is reported anyway: a text that moves would be a status write of its own
+(I7).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
-from agentsystem_operator.api.reasons import ConditionStatus, ConditionType, Reason
+from agentsystem_operator.api.reasons import ConditionStatus, ConditionType, ProviderState, Reason
+from agentsystem_operator.decide.providers import Finding, Outlook
 from agentsystem_operator.decide.rollout import Stage
 from agentsystem_operator.status.report import Report, Row
 
@@ -32,7 +34,11 @@ class Verdict:
 
 def all_of(report: Report) -> Mapping[ConditionType, Verdict]:
     """Return every condition of the system, in the order in which they are shown."""
-    return {kind: judge(report) for kind, judge in _JUDGES.items()}
+    return {
+        kind: judge(report)
+        for kind, judge in _JUDGES.items()
+        if kind is not ConditionType.PROVIDERS_HEALTHY or report.outlook is not None
+    }
 
 
 def available(report: Report) -> Verdict:
@@ -124,6 +130,50 @@ def ready(report: Report) -> Verdict:
     return Verdict(T, Reason.ALL_AGENTS_READY, "every agent runs what is declared")
 
 
+def providers_healthy(report: Report) -> Verdict:
+    """Return whether every provider that agents use answers, the worst first.
+
+    The times in its message move only with a state, never by themselves.
+    """
+    if report.outlook is None:
+        return Verdict(U, Reason.NO_POD_HEARD, "the operator has no channel")
+    for state, (status, reason) in _TROUBLES.items():
+        found = [each for each in report.outlook.providers if each.state is state]
+        if found:
+            told = _some([_of_provider(each) for each in found], separator="; ")
+            ways = _detours(report.outlook) if status is F else ""
+            return Verdict(status, reason, told + ways)
+    return Verdict(T, Reason.PROVIDERS_ANSWER, "every provider that agents use answers")
+
+
+_TROUBLES = {
+    ProviderState.DOWN: (F, Reason.PROVIDER_DOWN),
+    ProviderState.IMPAIRED: (F, Reason.PROVIDER_IMPAIRED),
+    ProviderState.UNKNOWN: (U, Reason.NO_POD_HEARD),
+}
+
+
+def _of_provider(finding: Finding) -> str:
+    since = f"since {rfc3339(finding.since)}"
+    if finding.state is ProviderState.UNKNOWN:
+        return f"provider '{finding.name}' is Unknown {since}: no pod that uses it is heard"
+    why = f" ({finding.reason})" if finding.reason else ""
+    return f"provider '{finding.name}' is {finding.state} {since}{why}"
+
+
+def _detours(outlook: Outlook) -> str:
+    """Return what the routes do instead of asking the first of their chain."""
+    away = [way for way in outlook.routes if way.active != way.preferred]
+    told = [f"route '{way.name}' uses '{way.active}'" for way in away if way.active]
+    told += [f"route '{way.name}' has nobody who answers" for way in away if not way.active]
+    return f"; {_some(told, separator='; ')}" if told else ""
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return a moment as Kubernetes writes it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def waits_for_volume(row: Row, report: Report) -> bool:
     """Return whether an agent has long had no pod and its volume was made for one node.
 
@@ -163,6 +213,7 @@ _JUDGES: Mapping[ConditionType, Callable[[Report], Verdict]] = {
     ConditionType.DEGRADED: degraded,
     ConditionType.PAUSED: paused,
     ConditionType.PROGRESSING: progressing,
+    ConditionType.PROVIDERS_HEALTHY: providers_healthy,
     ConditionType.READY: ready,
     ConditionType.STALLED: stalled,
 }

@@ -4,13 +4,16 @@ The shell sends equal ones once; the messages hold nothing that moves.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from agentsystem_operator.api.reasons import ConditionStatus, ConditionType, Reason
+from agentsystem_operator.api.reasons import ConditionStatus, ConditionType, ProviderState, Reason
+from agentsystem_operator.decide import providers
 from agentsystem_operator.model import names
 from agentsystem_operator.model.actions import Action, Apply, Delete, Scale, Why
 from agentsystem_operator.model.evaluation import Event, EventType
 from agentsystem_operator.model.references import Kind
-from agentsystem_operator.status.conditions import Verdict
+from agentsystem_operator.status.conditions import Verdict, rfc3339
+from agentsystem_operator.status.report import Report
 
 _DELETE = "Delete"
 _TROUBLE = {
@@ -31,6 +34,18 @@ def of_pass(
     return (*_troubles(verdicts), *told)
 
 
+def of_relief(report: Report, previous: Mapping[str, Any]) -> Iterator[Event]:
+    """Yield an Event for each provider that was reported as failing and is Healthy now."""
+    if report.outlook is None:
+        return
+    before = {e.name: e.state for e in providers.as_reported(previous).providers}
+    for each in report.outlook.providers:
+        failed = before.get(each.name) in (ProviderState.DOWN, ProviderState.IMPAIRED)
+        if failed and each.state is ProviderState.HEALTHY:
+            told = f"provider '{each.name}' answers again since {rfc3339(each.since)}"
+            yield Event(EventType.NORMAL, Reason.PROVIDERS_ANSWER.value, told, "Evaluate")
+
+
 def told_of_kept(events: Sequence[Event], message: str) -> tuple[Event, ...]:
     """Return the Events of a pass whose deletions were refused: what was kept, not what is gone."""
     kept = Event(EventType.WARNING, Reason.APPLY_REFUSED.value, message, _DELETE)
@@ -46,6 +61,10 @@ def _troubles(verdicts: Mapping[ConditionType, Verdict]) -> Iterator[Event]:
         verdict = verdicts[kind]
         if verdict.status is not well:
             yield Event(EventType.WARNING, verdict.reason.value, verdict.message, "Evaluate")
+    outlook = verdicts.get(ConditionType.PROVIDERS_HEALTHY)
+    # Unknown is how every system begins, and what the end of its last pod makes of it.
+    if outlook is not None and outlook.status is ConditionStatus.FALSE:
+        yield Event(EventType.WARNING, outlook.reason.value, outlook.message, "Evaluate")
 
 
 def _of_action(action: Action, *, stood: bool) -> Iterator[Event]:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from agentsystem_operator.decide import rollout
 from agentsystem_operator.decide.pins import HeldBack
+from agentsystem_operator.decide.providers import Outlook
 from agentsystem_operator.decide.references import Fault
 from agentsystem_operator.decide.rollout import Stage
 from agentsystem_operator.model.observed import Rollout
@@ -74,6 +75,8 @@ class Report:
     active: str
     """Revisions of the whole system, "" when there is none."""
     now: datetime
+    outlook: Outlook | None = None
+    """How the providers are; None when the operator has no channel."""
 
     @property
     def is_reached(self) -> bool:

@@ -61,10 +61,12 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    document: dict[str, Any], state: Path = Path("/nowhere")
+    document: dict[str, Any], state: Path = Path("/nowhere"), *, channel: Path | None = None
 ) -> AsyncIterator[Served]:
     """Serve a config in this process, on free loopback ports."""
-    surroundings = Surroundings(in_cluster=False, grace_seconds=5.0, state_home=state)
+    surroundings = Surroundings(
+        in_cluster=False, grace_seconds=5.0, state_home=state, channel=channel
+    )
     parsed = config_file.parse(json.loads(json.dumps(document)), surroundings)
     listeners = server.bind("127.0.0.1", 0, 0)
     ports = [s.getsockname()[1] for s in (listeners.api, listeners.metrics)]

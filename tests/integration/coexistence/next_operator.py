@@ -20,7 +20,6 @@ from agentsystem_operator.adapters import connection, logs
 from agentsystem_operator.api import tiers
 from agentsystem_operator.decide.workloads import Workload
 from agentsystem_operator.plan import templates
-from agentsystem_operator.plan.templates import Template
 from agentsystem_operator.wiring import Operator
 
 TIERS = {
@@ -47,7 +46,9 @@ def _config(workload: Workload) -> Mapping[str, Any]:
 
 TEMPLATES = {
     **templates.VERSIONS,
-    templates.NEWEST + 1: Template(deployment=_deployment, config=_config),
+    templates.NEWEST + 1: replace(
+        templates.VERSIONS[templates.NEWEST], deployment=_deployment, config=_config
+    ),
 }
 
 

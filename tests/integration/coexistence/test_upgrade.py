@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
+from agentsystem_operator.plan import templates
 from tests import audit, builders
 from tests.integration.operator_process import IMAGE, RELEASED, USER, operator
 from tests.kube import Kube, eventually
 
 NEXT = "tests.integration.coexistence.next_operator"
 NEXT_IMAGE = "localhost/agent-runtime:next"
+TEMPLATE, NEXT_TEMPLATE = str(templates.NEWEST), str(templates.NEWEST + 1)
 TEAM = (builders.agent("front"), builders.agent("research"))
 
 
@@ -33,7 +35,7 @@ class Upgrade:
 
 IMAGE_HELD = {"Image": (IMAGE, NEXT_IMAGE)}
 REST_HELD = {
-    "Template": ("1", "2"),
+    "Template": (TEMPLATE, NEXT_TEMPLATE),
     "Replicas": ("1", "2"),
     "PreStop": ("2s", "3s"),
     "Spread": ("preferred", "required"),
@@ -101,8 +103,8 @@ def test_the_next_operator_rolls_nobody_and_says_what_it_holds_back(
         assert held(kube, ns) == {"front": upgrade.held, "research": {}}
         assert after["team--front-a"] == before["team--front-a"]
         assert after["team--research-a"] > before["team--research-a"]
-        assert _looks_of(kube, ns, "front") == ("1", IMAGE)
-        newest = "2" if "Template" in upgrade.held else "1"
+        assert _looks_of(kube, ns, "front") == (TEMPLATE, IMAGE)
+        newest = NEXT_TEMPLATE if "Template" in upgrade.held else TEMPLATE
         assert _looks_of(kube, ns, "research") == (newest, upgrade.image)
 
     # And back again: what was adopted is pinned as well, where the older one knows it.

@@ -16,6 +16,10 @@ def filled() -> Metrics:
     metrics.api_call("get", "Service", "ok")
     metrics.acted("Apply")
     metrics.systems({("Ready", "True"): 7})
+    metrics.channel_pods(lambda: 2)
+    metrics.channel_refused("BadToken")
+    metrics.channel_reported()
+    metrics.load({"in_flight": 3.0})
     return metrics
 
 
@@ -29,6 +33,10 @@ def test_the_list_of_metrics_and_labels_is_closed() -> None:
     assert families == {
         "agentsystem_actions": ["action"],
         "agentsystem_api_calls": ["kind", "outcome", "verb"],
+        "agentsystem_channel_load": ["measure"],
+        "agentsystem_channel_pods": [],
+        "agentsystem_channel_refused": ["reason"],
+        "agentsystem_channel_reports": [],
         "agentsystem_leader": [],
         "agentsystem_queue_depth": [],
         "agentsystem_queue_latency_seconds": [],

@@ -10,8 +10,11 @@ import pytest
 import yaml
 
 from agent_runtime.providers import script
+from agentsystem_operator import settings
 from agentsystem_operator.adapters import resources
+from agentsystem_operator.adapters.channel import secret
 from agentsystem_operator.api import resource
+from agentsystem_operator.model import names
 from agentsystem_operator.model.references import Kind
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -19,6 +22,7 @@ CONFIG = ROOT / "config"
 CLUSTER_WIDE = ("crds", "config/default", "config/rbac", "config/rbac/account", "config/manager")
 NAMESPACED = ("config/namespaced", "config/namespaced/tenant")
 RIGHTS = ("config/rbac", "config/rbac/account", "config/namespaced/tenant")
+CHANNEL_ROLE = "agentsystem-operator-channel"
 Object = dict[str, Any]
 
 
@@ -61,14 +65,14 @@ def test_a_kustomization_lists_exactly_the_files_beside_it(folder: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ClusterRole", "Role"])
-def test_no_right_is_a_wildcard_and_none_is_about_secrets(kind: str) -> None:
+def test_no_right_is_a_wildcard_and_none_is_about_secrets_but_our_own(kind: str) -> None:
     roles = [each for each in objects(*RIGHTS) if each["kind"] == kind]
 
     assert roles
     for role in roles:
         for (group, name), verbs in granted(role).items():
             assert "*" not in {group, name, *verbs}, role["metadata"]["name"]
-            assert name != "secrets"
+            assert name != "secrets" or role["metadata"]["name"] == CHANNEL_ROLE
 
 
 def test_the_operator_may_do_exactly_what_its_adapters_do() -> None:
@@ -110,22 +114,58 @@ def test_a_lease_can_be_taken_only_in_the_operators_namespace() -> None:
         assert rule["verbs"] == ["create"] or rule["resourceNames"] == ["agentsystem-shard-0"]
 
 
+def test_one_secret_can_be_read_and_replaced_by_name_and_is_shipped_empty() -> None:
+    role, shipped = only("Role", CHANNEL_ROLE), only("Secret", secret.NAME)
+
+    assert role["rules"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": [secret.NAME],
+            "verbs": ["get", "update"],
+        }
+    ]
+    # An apply that states no data takes none away.
+    assert set(shipped) == {"apiVersion", "kind", "metadata", "type"}
+
+
 def test_the_namespace_enforces_the_restricted_standard() -> None:
     labels = only("Namespace", "agentsystem-system")["metadata"]["labels"]
 
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_the_operators_pods_are_reached_at_their_one_port_only() -> None:
-    """Its port is that of the container; what it opens itself goes to an apiserver anywhere."""
+def test_the_operators_pods_are_reached_at_their_ports_only_and_the_channel_by_agents() -> None:
+    """Ports are those of the container; what it opens itself goes to an apiserver anywhere."""
     policy = only("NetworkPolicy")["spec"]
     pod = only("Deployment")["spec"]["template"]
     (container,) = pod["spec"]["containers"]
-    (port,) = container["ports"]
+    http, channel = (port["containerPort"] for port in container["ports"])
+    agents = {"matchLabels": {names.MANAGED_BY: names.OPERATOR}}
 
     assert policy["podSelector"]["matchLabels"] == pod["metadata"]["labels"]
     assert policy["policyTypes"] == ["Ingress"]
-    assert policy["ingress"] == [{"ports": [{"port": port["containerPort"], "protocol": "TCP"}]}]
+    assert policy["ingress"] == [
+        {"ports": [{"port": http, "protocol": "TCP"}]},
+        {
+            "from": [{"namespaceSelector": {}, "podSelector": agents}],
+            "ports": [{"port": channel, "protocol": "TCP"}],
+        },
+    ]
+
+
+def test_pods_find_the_channel_where_the_operator_says_it_is() -> None:
+    service = only("Service", settings.CHANNEL_SERVICE)
+    (port,) = service["spec"]["ports"]
+    (container,) = only("Deployment")["spec"]["template"]["spec"]["containers"]
+    told = {entry["name"]: entry.get("value") for entry in container["env"]}
+    found = settings.parse([], {name: value for name, value in told.items() if value})
+
+    assert port["port"] == settings.CHANNEL_PORT
+    assert port["targetPort"] in {each["name"] for each in container["ports"]}
+    assert found.channel == ("0.0.0.0", settings.CHANNEL_PORT)  # noqa: S104
+    host = f"{settings.CHANNEL_SERVICE}.{settings.NAMESPACE}.svc"
+    assert found.channel_service == f"{host}:{settings.CHANNEL_PORT}"
 
 
 def test_the_operators_pods_are_not_taken_for_children() -> None:
@@ -150,8 +190,9 @@ def test_the_operator_runs_twice_with_requests_and_without_privileges() -> None:
     }
     assert pod["securityContext"]["runAsUser"] == 65532
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    names = {entry["name"] for entry in container["env"]}
-    assert names == {"AGENTSYSTEM_RUNTIME_IMAGE", "POD_NAME", "POD_NAMESPACE", "POD_UID"}
+    told = {entry["name"] for entry in container["env"]}
+    of_the_pod = {"POD_IP", "POD_NAME", "POD_NAMESPACE", "POD_UID"}
+    assert told == {"AGENTSYSTEM_RUNTIME_IMAGE", "AGENTSYSTEM_CHANNEL", *of_the_pod}
 
 
 @pytest.mark.parametrize("file", sorted((CONFIG / "samples").glob("*.yaml")), ids=lambda f: f.stem)

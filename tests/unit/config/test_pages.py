@@ -19,6 +19,7 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/architecture.md",
+    "docs/channel.md",
     "docs/operations.md",
     "docs/runtime.md",
     "docs/simulator.md",

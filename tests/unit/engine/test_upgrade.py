@@ -33,19 +33,23 @@ OTHER_TIERS = {
 }
 
 
-def deployment_of_version_2(workload: Workload, revision: str) -> Mapping[str, Any]:
-    spec = dict(templates.VERSIONS[1].deployment(workload, revision))
+NEWEST = templates.VERSIONS[templates.NEWEST]
+NEXT = templates.NEWEST + 1
+
+
+def deployment_of_next_version(workload: Workload, revision: str) -> Mapping[str, Any]:
+    spec = dict(NEWEST.deployment(workload, revision))
     pod = {**spec["template"]["spec"], "priorityClassName": "agents"}
     return {**spec, "minReadySeconds": 7, "template": {**spec["template"], "spec": pod}}
 
 
-def config_of_version_2(workload: Workload) -> Mapping[str, Any]:
-    return {**templates.VERSIONS[1].config(workload), "contract": "v1.1", "novelty": True}
+def config_of_next_version(workload: Workload) -> Mapping[str, Any]:
+    return {**NEWEST.config(workload), "contract": "v1.1", "novelty": True}
 
 
 NEXT_TEMPLATES = {
     **templates.VERSIONS,
-    2: Template(deployment=deployment_of_version_2, config=config_of_version_2),
+    NEXT: Template(deployment=deployment_of_next_version, config=config_of_next_version),
 }
 
 
@@ -134,7 +138,7 @@ def test_what_is_held_back_is_named_with_what_it_becomes() -> None:
 
     assert held(world, "front") == [
         {"setting": "Image", "held": OLD_IMAGE, "next": NEW_IMAGE},
-        {"setting": "Template", "held": "1", "next": "2"},
+        {"setting": "Template", "held": str(templates.NEWEST), "next": str(NEXT)},
         {"setting": "SessionStore", "held": "Memory", "next": "SQLite"},
         {"setting": "PreStop", "held": "2s", "next": "9s"},
         {"setting": "Spread", "held": "preferred", "next": "required"},

@@ -16,6 +16,7 @@ from agentsystem_operator import engine
 from agentsystem_operator.model import names, ownership, records
 from agentsystem_operator.model.actions import Action, Apply, Delete, HandOverReplicas, Scale
 from agentsystem_operator.model.evaluation import Evaluation, Event, Reads
+from agentsystem_operator.model.heard import Heard
 from agentsystem_operator.model.observed import (
     Absent,
     Child,
@@ -65,6 +66,8 @@ class World:
     remembered: Remembered = field(default_factory=Remembered)
     writes: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    heard: Heard | None = None
+    authority: str = ""
     reads: int = 0
     made: int = 0
 
@@ -76,7 +79,7 @@ class World:
     def evaluate(self) -> Evaluation:
         """Evaluate, reading whatever is asked for."""
         children = {ref: thing.child for ref, thing in self.things.items()}
-        observed = Observed(children)
+        observed = Observed(children, heard=self.heard, authority=self.authority)
         for _ in range(4):
             answer = engine.evaluate(
                 self.system(),

@@ -198,3 +198,19 @@ async def test_an_outage_is_one_line_of_log_and_no_storm_of_calls(
         assert len(failures) == 1
         leases.fault = None
         await asyncio.wait_for(a.leading.wait(), 3)
+
+
+@virtual
+async def test_a_leader_says_where_its_channel_is_and_a_follower_reads_it() -> None:
+    leases = FakeLeases()
+    leader = Elector(leases, identity="a", monotonic=now, address="10.0.0.7:8443")
+    running = asyncio.create_task(leader.run())
+    await leader.leading.wait()
+    async with standing(leases, "b") as follower:
+        await asyncio.sleep(1)
+        assert follower.leader_address == "10.0.0.7:8443"
+
+        running.cancel()
+        await leader.release()
+        await follower.leading.wait()
+        assert follower.leader_address == ""
