@@ -15,7 +15,15 @@ from agent_runtime.app.reporting import LOOK_EVERY_S, Queue, Reporter, Standing
 from agent_runtime.channel.report import Load, ProviderNow, RouteNow
 from agent_runtime.memory.base import StoreUnavailable
 from agent_runtime.observability.load import LoadWindow
-from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Prompt, ProviderError
+from agent_runtime.providers.base import (
+    Answer,
+    Chunk,
+    ErrorClass,
+    Prompt,
+    ProviderError,
+    Texts,
+    Vectors,
+)
 from agent_runtime.providers.breaker import PROBE_AFTER_S, Breaker, Guarded
 
 PROMPT = Prompt("front", [])
@@ -43,6 +51,9 @@ class Endpoint:
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
         yield Chunk({}, (await self.complete(prompt)).finish_reason)
+
+    async def embed(self, texts: Texts) -> Vectors:
+        raise ProviderError(ErrorClass.UNSUPPORTED, "sim", texts.agent)
 
 
 class Key:
