@@ -23,6 +23,13 @@ WHERE scope = $1 AND expires > coalesce($2, extract(epoch FROM clock_timestamp()
 """
 APPEND = "SELECT agentsystem.append($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 
+# Not to_regclass: it may still not see what was made while we waited for the lock.
+_IS_MADE = """
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'agentsystem' AND c.relname = 'version'
+)
+"""
 # A schema that was made for the user beforehand needs no right on the database.
 _TABLES = """
 DO $do$ BEGIN
@@ -123,11 +130,11 @@ $function$;
 
 async def prepare(connection: Any) -> None:  # of asyncpg
     """Make what is missing; raise `StoreUnavailable` if a newer version has made it."""
-    if await connection.fetchval("SELECT to_regclass('agentsystem.version')::text") is None:
+    if not await connection.fetchval(_IS_MADE):
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             # another process may have been faster
-            if await connection.fetchval("SELECT to_regclass('agentsystem.version')::text") is None:
+            if not await connection.fetchval(_IS_MADE):
                 await connection.execute(_TABLES + _FUNCTION)
                 await connection.execute("INSERT INTO agentsystem.version VALUES ($1)", VERSION)
     version = await connection.fetchval("SELECT schema FROM agentsystem.version")

@@ -30,7 +30,7 @@ def server() -> Iterator[Server]:
 async def admin(server: Server, database: str = "postgres") -> AsyncIterator[Any]:
     connection = await asyncpg.connect(
         host="127.0.0.1", port=server.port, user="agents", database=database, ssl=False,
-        password=server.password_file.read_text(),
+        password=await asyncio.to_thread(server.password_file.read_text),
     )  # fmt: skip
     try:
         yield connection
