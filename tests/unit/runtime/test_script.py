@@ -55,7 +55,7 @@ faults:
         ("rules: [{match: a, answer: b, recall: c}]", "recall and otherwise belong together"),
         ("default: 'hi {name}'", r"it uses {name}"),
         ("a: &a [x]\nb: [*a, *a]", "alias"),
-        ("[" * 5000, "nested too deeply"),
+        ("[" * 900, "nested too deeply"),
         ("default: 2020-13-01", "holds a value that is none"),
         ("a: " + "x" * (1 << 20), "larger than 1 MiB"),
     ],
