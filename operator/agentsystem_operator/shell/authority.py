@@ -1,8 +1,8 @@
 """Keeps the channel's certificate authority: its Secret, our certificate, the pods' bundle.
 
 The leader makes generations and retires them (`decide.authority`); every replica signs its own
-certificate, so that no more than the authority is shared. The Secret is read when we begin to lead
-and when the certificate is renewed, every few days: at rest nothing is asked.
+certificate, so that no more than the authority is shared. The Secret is read when we begin to lead,
+when the certificate is renewed, and once a day.
 """
 
 import asyncio
@@ -26,6 +26,10 @@ ROUNDS_MAX = 3
 """Reading again after a conflict: with one writer at a time there is one at most."""
 
 logger = logging.getLogger(__name__)
+
+
+class NotMadeYet(ports.ClusterError):
+    """The leader has still to make the first authority."""
 
 
 class Authority(Protocol):
@@ -96,6 +100,7 @@ class AuthorityKeeper(Generic[A]):
         self._names = names
         self._changed = changed
         self._faults = 0
+        self._told: type[Exception] | None = None
         self.bundle = ""
         """The certificates that pods trust, "" while they are not known."""
         self.context: ssl.SSLContext | None = None
@@ -107,7 +112,7 @@ class AuthorityKeeper(Generic[A]):
             led = self._role.may_write
             try:
                 delay = self._until(await self._keep())
-                self._faults = 0
+                self._faults, self._told = 0, None
             except (ports.ClusterError, OSError) as exc:
                 delay = self._complain(exc)
             await self._rest(delay, led=led)
@@ -127,10 +132,15 @@ class AuthorityKeeper(Generic[A]):
         return min(max((moment - self._clock.now()).total_seconds(), 1.0), SLEEP_MAX_S)
 
     def _complain(self, exc: Exception) -> float:
+        """Say what is wrong, once as long as it is the same; returns how long to wait."""
         self._faults += 1
-        if self._faults == 1:
+        if isinstance(exc, NotMadeYet):
+            if self._told is None:
+                logger.info("the channel waits for the leader to make its authority")
+        elif self._told is not type(exc):
             fields = {"reason": type(exc).__name__, "error": str(exc)}
-            logger.warning("the channel's authority was not read", extra=fields)
+            logger.warning("the channel's authority cannot be used", extra=fields)
+        self._told = type(exc)
         return queue.backoff(self._faults, most_s=RETRY_MAX_S, jitter=1.0)
 
     async def _keep(self) -> datetime:
@@ -172,7 +182,7 @@ class AuthorityKeeper(Generic[A]):
     async def _take(self, kept: tuple[A, ...], now: datetime) -> datetime:
         plan = authority.decide([each.dates for each in kept], now)
         if plan.signer is None:
-            raise ports.Gone("no certificate authority yet; the leader makes one")
+            raise NotMadeYet("no certificate authority yet")
         # It goes through a file, which the event loop must not wait for.
         self.context, ends = await asyncio.to_thread(
             self._mint.server_context, kept[plan.signer], self._names, now

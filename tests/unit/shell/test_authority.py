@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+
+import pytest
 
 from agentsystem_operator import ports
 from agentsystem_operator.adapters.channel import authority as mint
@@ -150,6 +153,25 @@ async def test_a_secret_that_was_not_installed_is_no_reason_to_ask_all_the_time(
         secret.texts = {}
         await asyncio.sleep(300)
         await until(process, signed=1)
+
+
+@virtual
+async def test_waiting_for_the_leader_is_no_warning_and_a_missing_secret_is_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    secret = FakeSecret()
+    follower = Process(secret, leads=False)
+    with running(follower):
+        await asyncio.sleep(60)
+        secret.texts = None
+        await asyncio.sleep(3_600)
+
+    said = [(each.levelname, each.message) for each in caplog.records if each.module == "authority"]
+    assert said == [
+        ("INFO", "the channel waits for the leader to make its authority"),
+        ("WARNING", "the channel's authority cannot be used"),
+    ]
 
 
 @virtual
