@@ -9,7 +9,8 @@ import aiohttp
 
 from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
-from agent_runtime.app import limits
+from agent_runtime.agents.private.stage import PrivateAgent
+from agent_runtime.app import limits, protecting
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.application import (
     MODELS,
@@ -21,8 +22,8 @@ from agent_runtime.app.application import (
 from agent_runtime.app.chat import ChatEndpoint
 from agent_runtime.app.config_file import Surroundings
 from agent_runtime.app.contract import (
+    AgentEntry,
     AnthropicSection,
-    ApiKey,
     Config,
     EndpointSection,
     Link,
@@ -125,6 +126,7 @@ class _Workshop:
         self.metrics = metrics
         self.keys: dict[str, KeyFile] = {}
         self._config = config
+        self._protection = protecting.protection_of(config.guard, metrics)
         self._http = http
         self._scripted: dict[str, ScriptedProvider] = {}
         self._guarded: dict[tuple[str, str], Guarded] = {}
@@ -139,14 +141,20 @@ class _Workshop:
             for entry in self._config.routes
         }
         return {
-            entry.name: Agent(entry.name, entry.instructions, routes[entry.route])
-            for entry in self._config.agents
+            entry.name: self._agent(entry, routes[entry.route]) for entry in self._config.agents
         }
+
+    def _agent(self, entry: AgentEntry, route: Provider) -> Agent:
+        if self._protection is None:
+            return Agent(entry.name, entry.instructions, route)
+        return PrivateAgent(entry.name, entry.instructions, route, self._protection)
 
     async def report_missing_keys(self) -> None:
         """Say at once, not with the first request, which keys are missing."""
         for key in self.keys.values():
             await key.is_missing()
+        if self._protection is not None:
+            await self._protection.key.is_missing()
 
     def _prepare(self, entry: ProviderEntry) -> None:
         match entry.type:
@@ -156,7 +164,7 @@ class _Workshop:
                 self._scripted[entry.name] = ScriptedProvider(entry.name, parsed)
             case "OpenAI" | "Anthropic":
                 if key := _section(entry).api_key:
-                    origin = _origin(key)
+                    origin = key.origin
                     self.keys[entry.name] = KeyFile(entry.name, Path(key.file), origin=origin)
 
     def _provider(self, link: Link) -> Provider:
@@ -188,12 +196,6 @@ def _section(entry: ProviderEntry) -> EndpointSection:
     if entry.type == "Anthropic":
         return entry.anthropic or AnthropicSection.model_validate({})
     return entry.open_ai or OpenAISection.model_validate({})
-
-
-def _origin(key: ApiKey) -> str:
-    if key.secret_name and key.secret_key:
-        return f"Secret {key.secret_name!r}, key {key.secret_key!r}"
-    return f"file {key.file}"
 
 
 def _default_sessions(surroundings: Surroundings) -> SessionsEntry:
