@@ -11,7 +11,7 @@ from dataclasses import dataclass
 MAX_LENGTH = 100
 _RANGES = "a-z|A-Z|0-9|a-f|A-F|\u4e00-\u9fff"
 _ESCAPE = r"\\[-\\\[\](){}.*+?|^$/]"
-_SET = rf"\[(?:{_RANGES}|[^-\\\[\]^]|{_ESCAPE})+\]"
+_SET = rf"\[(?:{_RANGES}|[^-\\\[\]{{}}^]|{_ESCAPE})+\]"
 _ITEM = rf"(?:[^-\\\[\](){{}}.*+?|^$]|-|\\d|{_ESCAPE}|{_SET})"
 _TIMES = r"(?:\?|\{([0-9]{1,2})(?:,([0-9]{1,2}))?\})"
 _PIECE = re.compile(f"(?P<item>{_ITEM})(?P<times>{_TIMES})?")

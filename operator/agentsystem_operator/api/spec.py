@@ -10,6 +10,7 @@ from pydantic import Field
 
 from agentsystem_operator.api import rules, tiers, types
 from agentsystem_operator.api.base import ApiModel, MapList, RuledModel
+from agentsystem_operator.api.guard import Guard
 from agentsystem_operator.api.kubernetes import (
     EgressRule,
     EnvVars,
@@ -214,6 +215,8 @@ class AgentSystemSpec(RuledModel):
     """What the agents remember."""
     network: Network = Network()
     """Connections beyond those that the operator opens by itself."""
+    guard: Guard = Guard()
+    """What protects the system and the people who use it."""
 
     RULES: ClassVar = rules.SPEC
     TRANSITIONS: ClassVar = rules.SPEC_TRANSITIONS

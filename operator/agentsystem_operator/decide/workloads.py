@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentsystem_operator.api.guard import Guard
 from agentsystem_operator.api.kubernetes import EnvVar, ResourceRequirements
 from agentsystem_operator.api.spec import (
     Agent,
@@ -58,6 +59,7 @@ class Workload:
     sessions: Sessions
     runtime: Runtime
     network: Network
+    guard: Guard
     image: str
     defaults: TierDefaults
     replicas: int
@@ -153,6 +155,7 @@ def _of_agent(
         sessions=spec.sessions(table),
         runtime=spec.runtime,
         network=spec.network,
+        guard=spec.guard,
         image=given.image,
         defaults=table,
         replicas=given.replicas,
@@ -193,6 +196,7 @@ def _declared(
 ) -> Mapping[str, Any]:
     """Return all that the user said and that reaches this agent's pods, defaults left out."""
     sessions = spec.memory.sessions
+    guard = spec.guard.stated()
     return {
         "tier": spec.tier.value,
         "runtime": spec.runtime.stated(),
@@ -203,6 +207,8 @@ def _declared(
         "answers": dict(said.answers),
         "sessions": sessions.stated() if sessions else None,
         "siblings": list(said.siblings),
+        # what came later is here only where it is used: the hash of others stays what it was
+        **({"guard": guard} if guard else {}),
     }
 
 

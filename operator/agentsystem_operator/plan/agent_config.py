@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from agentsystem_operator.api.guard import Guard
 from agentsystem_operator.api.spec import (
     Agent,
     AgentSystemSpec,
@@ -25,9 +26,10 @@ from agentsystem_operator.decide.references import Texts
 from agentsystem_operator.decide.workloads import Owner, Workload, of_system
 from agentsystem_operator.model import names
 from agentsystem_operator.model.references import SystemKey
+from agentsystem_operator.plan import pii_config
 
 CONTRACT = "v1.0"
-NEWER = {"anthropic": "v1.1"}
+NEWER = {"anthropic": "v1.1", "guard": "v1.1"}
 """The minor with which a key came: a config names the lowest that has all it uses, so that a newer
 contract rolls nobody who does not use it."""
 FILE = "config.json"
@@ -57,7 +59,7 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         for name in workload.siblings
     ]
     return {
-        "contract": _contract(workload.providers),
+        "contract": _contract(workload.providers, workload.guard),
         "namespace": key.namespace,
         "system": key.name,
         # Who answers here when a request names no agent. Naming the system's entry in every config
@@ -68,6 +70,7 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         "routes": [_route(workload.route)],
         "providers": _providers(workload.providers, workload.answers, IN_POD),
         "sessions": _sessions(workload.sessions, IN_POD, shared=workload.shares_sessions),
+        **_guard(workload.guard, IN_POD),
     }
 
 
@@ -85,7 +88,7 @@ def render_config(
     providers = {p.name: p for w in workloads for p in w.providers}
     answers = {name: text for w in workloads for name, text in w.answers.items()}
     return {
-        "contract": _contract(providers.values()),
+        "contract": _contract(providers.values(), spec.guard),
         "namespace": key.namespace,
         "system": key.name,
         "entry": spec.entry,
@@ -94,6 +97,7 @@ def render_config(
         "routes": [_route(route) for route in routes.values()],
         "providers": _providers(providers.values(), answers, places),
         "sessions": _sessions(workloads[0].sessions, places, shared=True),
+        **_guard(spec.guard, places),
     }
 
 
@@ -102,9 +106,17 @@ def as_text(config: Mapping[str, Any]) -> str:
     return orjson.dumps(config, option=orjson.OPT_INDENT_2).decode()
 
 
-def _contract(providers: Iterable[Provider]) -> str:
-    used = any(provider.anthropic for provider in providers)
-    return NEWER["anthropic"] if used else CONTRACT
+def _contract(providers: Iterable[Provider], guard: Guard) -> str:
+    used = {"guard"} if guard.pii else set()
+    used |= {"anthropic" for provider in providers if provider.anthropic}
+    return max((NEWER[key] for key in used), default=CONTRACT)
+
+
+def _guard(guard: Guard, places: Places) -> dict[str, Any]:
+    """Return the part `guard`, and nothing where nothing is asked for."""
+    if guard.pii is None:
+        return {}
+    return {"guard": {"pii": pii_config.of_pii(guard.pii, places.keys)}}
 
 
 def _agent(agent: Agent, instructions: str) -> dict[str, Any]:

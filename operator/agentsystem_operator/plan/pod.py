@@ -10,7 +10,7 @@ from typing import Any
 from agentsystem_operator.decide.workloads import Workload
 from agentsystem_operator.model import names
 from agentsystem_operator.model.references import Kind
-from agentsystem_operator.plan import agent_config
+from agentsystem_operator.plan import agent_config, pii_config
 
 GRACE_S = 30
 """terminationGracePeriodSeconds: what a pod has, in all, from being told to stop to SIGKILL."""
@@ -22,6 +22,7 @@ USER = 65532
 
 CONFIG_DIR = "/etc/agentsystem/config"
 DATA_DIR = "/var/lib/agentsystem"
+_PII_VOLUME = "pii-key"
 
 DEFAULT_RESOURCES = {
     "requests": {"cpu": "50m", "memory": "96Mi"},
@@ -161,6 +162,9 @@ def _mounts(workload: Workload) -> Iterator[dict[str, Any]]:
     for provider, _, _ in _keys(workload):
         path = f"{agent_config.IN_POD.keys}/{provider}"
         yield {"name": f"key-{provider}", "mountPath": path, "readOnly": True}
+    if workload.guard.pii:
+        path = f"{agent_config.IN_POD.keys}/{pii_config.KEY}"
+        yield {"name": _PII_VOLUME, "mountPath": path, "readOnly": True}
     if workload.keeps_sessions_on_disk:
         yield {"name": "data", "mountPath": DATA_DIR}
 
@@ -170,17 +174,20 @@ def _volumes(workload: Workload, revision: str) -> Iterator[dict[str, Any]]:
     yield {"name": "config", "configMap": {"name": names.config_map(key, agent, revision).name}}
     yield {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}
     for provider, secret, item in _keys(workload):
-        # Optional: a missing key is the provider's trouble, not the pod's; no subPath, so that a
-        # key made later appears.
-        projected = {
-            "secretName": secret,
-            "optional": True,
-            "items": [{"key": item, "path": "key"}],
-        }
-        yield {"name": f"key-{provider}", "secret": projected}
+        yield _key_volume(f"key-{provider}", secret, item)
+    if workload.guard.pii:
+        ref = workload.guard.pii.key_secret_ref
+        yield _key_volume(_PII_VOLUME, ref.name, ref.key)
     if workload.keeps_sessions_on_disk:
         claim = names.agent_child(key, agent, Kind.PERSISTENT_VOLUME_CLAIM).name
         yield {"name": "data", "persistentVolumeClaim": {"claimName": claim}}
+
+
+def _key_volume(name: str, secret: str, item: str) -> dict[str, Any]:
+    # Optional: a missing key is told by whoever needs it, and no trouble of the pod's; no subPath,
+    # so that a key made later appears.
+    items = [{"key": item, "path": "key"}]
+    return {"name": name, "secret": {"secretName": secret, "optional": True, "items": items}}
 
 
 def _keys(workload: Workload) -> Iterator[tuple[str, str, str]]:
