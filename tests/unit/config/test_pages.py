@@ -20,6 +20,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "docs/architecture.md",
     "docs/operations.md",
+    "docs/privacy.md",
     "docs/runtime.md",
     "docs/simulator.md",
     "docs/supply-chain.md",
