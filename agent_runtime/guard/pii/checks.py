@@ -57,13 +57,11 @@ _COUNTRY_DIGITS = {
 
 def phone(text: str, before: str) -> Span | None:
     """A mobile or landline of mainland China as it is written there, or any country's with `+`."""
-    if not surroundings.opens(before):
-        return None
     for form in (_MOBILE, _LANDLINE):
         found = form.match(text)
         if found and surroundings.closes(text[found.end() : found.end() + 2]):
-            return found.span()
-    return _international(text)
+            return found.span() if surroundings.opens(before) else None
+    return _international(text) if text[0] == "+" and surroundings.opens(before) else None
 
 
 def _international(text: str) -> Span | None:
@@ -129,13 +127,11 @@ _ISSUERS = re.compile(
 
 def bank_card(text: str, before: str) -> Span | None:
     """A number of a known issuer's length whose check digit is right (ISO 7812, Luhn)."""
-    if not surroundings.opens(before):
-        return None
     for form in _CARDS:
         found = form.match(text)
         if found and surroundings.closes(text[found.end() : found.end() + 2]):
             digits = found[0].replace(" ", "").replace("-", "")
-            if _ISSUERS.fullmatch(digits) and _luhn(digits):
+            if _ISSUERS.fullmatch(digits) and _luhn(digits) and surroundings.opens(before):
                 return found.span()
     return None
 
@@ -151,7 +147,9 @@ _IPV6 = re.compile(r"[0-9A-Fa-f:]{2,45}(?:[.]\d{1,3}){0,3}")
 
 def ip_address(text: str, before: str) -> Span | None:
     """An address of a machine; loopback, masks and numbers of versions are none."""
-    return _ipv4(text, before) or _ipv6(text, before)
+    if "." in text[:4]:  # after the first number
+        return _ipv4(text, before)
+    return _ipv6(text, before) if ":" in text[:5] else None
 
 
 def _ipv4(text: str, before: str) -> Span | None:

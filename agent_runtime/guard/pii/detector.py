@@ -4,6 +4,8 @@ Works on UTF-8, since RE2 does. Invariant: what is decided about a place depends
 `BEFORE_BYTES` before it and on what `undecided` reaches over, so a stream decides as a whole does.
 """
 
+import re
+import string
 from collections.abc import Iterator, Mapping, Sequence
 
 import re2  # type: ignore[import-untyped]  # it has no annotations
@@ -21,10 +23,8 @@ _ORDINARY: dict[int, int | str] = {
     0xFF38: "X", 0xFF58: "x",
 }  # fmt: skip
 """Full-width characters that stand in numbers and addresses; each becomes one character."""
-_GROUPS = {
-    **dict.fromkeys(b"0123456789", "digits"),
-    **dict.fromkeys(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_", "letters"),
-}
+_TOKEN = re.compile(rb"[0-9]+|[A-Za-z_]+")
+_WORD = frozenset(string.ascii_letters.encode() + string.digits.encode() + b"_")
 
 
 class Detector:
@@ -126,15 +126,10 @@ def _next(text: bytes, start: int) -> int:
 
     But an address is found by the character before its `@`.
     """
-    end, group = start + 1, _group(text[start])
-    while group and end < len(text) and _group(text[end]) == group:
-        end += 1
+    found = _TOKEN.match(text, start)
+    end = found.end() if found else start + 1
     return end - 1 if end > start + 1 and text.startswith(_AT, end) else end
 
 
 def _in_word(byte: int) -> bool:
-    return _group(byte) != ""
-
-
-def _group(byte: int) -> str:
-    return _GROUPS.get(byte, "")
+    return byte in _WORD

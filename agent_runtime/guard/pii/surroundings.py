@@ -18,10 +18,10 @@ _INTRODUCTIONS = frozenset(
 """Words that people write right before a number: `tel13800138000`, `card-4111...`."""
 
 _LAST_WORD = re.compile(r"([A-Za-z]{1,12})[-_.]?\Z")
-_PASSPORT = re.compile(
-    "(?i:passport|travel document|pasaporte|reisepass)"
-    "|\u62a4\u7167|\u8b77\u7167|\u65c5\u884c\u8bc1",
-)
+_PASSPORTS = (
+    "passport", "travel document", "pasaporte", "reisepass",
+    "\u62a4\u7167", "\u8b77\u7167", "\u65c5\u884c\u8bc1",
+)  # fmt: skip
 _NEAR = 16  # characters; `passport order no.` would be strange
 _ORDERED = re.compile(
     "(?i:order|invoice|tracking|sku|part|model|serial|ticket|item|batch|ref|version|commit|case"
@@ -68,8 +68,11 @@ def closes(after: str) -> bool:
 
 def speaks_of_a_passport(before: str) -> bool:
     """Return whether what stands before a number says that it is a passport's."""
-    near = _PASSPORT.search(before, max(0, len(before) - _NEAR)) is not None
-    return near or (_PASSPORT.search(before) is not None and not speaks_of_an_order(before))
+    said = before.lower()
+    if not any(word in said for word in _PASSPORTS):
+        return False
+    near = any(word in said[-_NEAR:] for word in _PASSPORTS)
+    return near or not speaks_of_an_order(before)
 
 
 def speaks_of_an_order(before: str) -> bool:

@@ -39,7 +39,8 @@ def test_it_is_rendered_with_the_minor_that_knows_it() -> None:
 
 
 def test_who_does_not_use_it_has_neither_key_nor_minor_of_it() -> None:
-    for fields in ({}, {"guard": {}}):
+    unused: tuple[dict[str, Any], ...] = ({}, {"guard": {}})
+    for fields in unused:
         config = agent_config.of_workload(workload.first(**fields))
         assert config["contract"] == "v1.0"
         assert "guard" not in config
