@@ -27,7 +27,7 @@ from tests.contract.runtime import serving, simulated
 from tests.pii import corpus
 
 AT_ONCE = 8
-TURNS = 10  # of one session
+TURNS = 5  # of one session
 KINDS = ("Email", "Phone", "IDCard", "BankCard", "IPAddress", "Passport")
 
 
@@ -132,7 +132,7 @@ def _bytes_in(folder: Path) -> bytes:
 
 
 async def in_sessions(run: Run, asked: Sequence[str]) -> list[str]:
-    """Ask in sessions of ten turns each, several at once; every other turn is a stream."""
+    """Ask in sessions of five turns each, several at once; every other turn is a stream."""
     limit = asyncio.Semaphore(AT_ONCE)
     answers = [""] * len(asked)
 
