@@ -82,9 +82,9 @@ class Traces:
 
     def hold(self, value: str) -> list[str]:
         """Return where a value can be read."""
-        database = self.database.decode(errors="replace")
-        places = {"metrics": self.metrics, "log": self.log, "database": database}
-        return [name for name, text in places.items() if value in text]
+        raw = value.encode()
+        found = [name for name in ("metrics", "log") if value in getattr(self, name)]
+        return [*found, "database"] if raw in self.database else found
 
 
 class Run:
