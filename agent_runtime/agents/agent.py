@@ -41,6 +41,10 @@ class Agent:
             [{"role": "system", "content": instructions}] if instructions else []
         )
 
+    async def session_id(self, given: str) -> str:
+        """Return the id under which the session that a caller names is kept."""
+        return given
+
     async def complete(self, turn: Turn) -> Answer:
         """Return the whole answer, its turn stored."""
         answer = await self._provider.complete(await self._prompt(turn))

@@ -12,7 +12,15 @@ from prometheus_client import Gauge
 
 from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
-from agent_runtime.app import chat_wire, limiters, limits, responses_wire, session_store
+from agent_runtime.agents.private.stage import PrivateAgent
+from agent_runtime.app import (
+    chat_wire,
+    limiters,
+    limits,
+    protecting,
+    responses_wire,
+    session_store,
+)
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.application import (
     MODELS,
@@ -24,6 +32,7 @@ from agent_runtime.app.application import (
 from agent_runtime.app.chat import ChatEndpoint
 from agent_runtime.app.config_file import Surroundings
 from agent_runtime.app.contract import (
+    AgentEntry,
     AnthropicSection,
     Config,
     EndpointSection,
@@ -171,6 +180,7 @@ class _Workshop:
         self._limits_of = limits_of
         self.keys: dict[str, KeyFile] = {}
         self._config = config
+        self._protection = protecting.protection_of(config.guard, metrics)
         self._http = http
         self._scripted: dict[str, ScriptedProvider] = {}
         self._guarded: dict[tuple[str, str], Guarded] = {}
@@ -183,14 +193,20 @@ class _Workshop:
         """Return the agents by name."""
         routes = {entry.name: self._route(entry) for entry in self._config.routes}
         return {
-            entry.name: Agent(entry.name, entry.instructions, routes[entry.route])
-            for entry in self._config.agents
+            entry.name: self._agent(entry, routes[entry.route]) for entry in self._config.agents
         }
+
+    def _agent(self, entry: AgentEntry, route: Provider) -> Agent:
+        if self._protection is None:
+            return Agent(entry.name, entry.instructions, route)
+        return PrivateAgent(entry.name, entry.instructions, route, self._protection)
 
     async def report_missing_keys(self) -> None:
         """Say at once, not with the first request, which keys are missing."""
         for key in self.keys.values():
             await key.is_missing()
+        if self._protection is not None:
+            await self._protection.key.is_missing()
 
     def _route(self, entry: RouteEntry) -> Route:
         places = [

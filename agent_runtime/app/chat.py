@@ -221,6 +221,7 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
             raise errors.invalid(text, param="X-Session-Id", code="invalid_session_id")
         if self._sessions is None:
             raise _sessions_not_shared()
+        session_id = await agent.session_id(session_id)
         async with self._sessions.turn(agent.name, session_id) as session:
             yield session
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from agent_runtime.observability.load import LoadWindow
+from agent_runtime.observability.pii_metrics import PiiMetrics
 
 NO_AGENT = "-"  # a request that named no agent of ours; no agent can be called so
 # requests take from a millisecond (scripted) to minutes (a slow model); 5 and 10 s are alert bounds
@@ -79,6 +80,7 @@ class Metrics:
             "multiagent_active_agents", "Agents that this process answers for.", registry=reg
         )
         self.load = LoadWindow()
+        self.pii = PiiMetrics(reg)
         self._series: dict[tuple[str, str], _Series] = {}
         self._token_series: dict[str, tuple[Counter, Counter]] = {}
 

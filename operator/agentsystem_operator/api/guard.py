@@ -2,6 +2,7 @@
 
 from agentsystem_operator.api.base import ApiModel
 from agentsystem_operator.api.kubernetes import KeyReference
+from agentsystem_operator.api.pii import Pii
 
 
 class Encryption(ApiModel):
@@ -17,3 +18,5 @@ class Guard(ApiModel):
 
     encryption: Encryption | None = None
     """Encryption of the turns of sessions in every store; absent: they are stored as they are."""
+    pii: Pii | None = None
+    """Personal data in requests and answers; absent: nothing is looked for."""

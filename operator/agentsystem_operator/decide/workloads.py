@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentsystem_operator.api.guard import Encryption
+from agentsystem_operator.api.guard import Guard
 from agentsystem_operator.api.kubernetes import EnvVar, ResourceRequirements
 from agentsystem_operator.api.spec import (
     Agent,
@@ -60,10 +60,9 @@ class Workload:
     sessions: Sessions
     stores: Stores
     """The servers that the agent's pods use."""
-    encryption: Encryption | None
-    """How what is stored is encrypted."""
     runtime: Runtime
     network: Network
+    guard: Guard
     image: str
     defaults: TierDefaults
     replicas: int
@@ -159,9 +158,9 @@ def _of_agent(
         answers=said.answers,
         sessions=sessions,
         stores=stores.used(spec.stores, sessions, providers),
-        encryption=spec.guard.encryption,
         runtime=spec.runtime,
         network=spec.network,
+        guard=spec.guard,
         image=given.image,
         defaults=table,
         replicas=given.replicas,
@@ -202,12 +201,11 @@ def _declared(
 ) -> Mapping[str, Any]:
     """Return all that the user said and that reaches this agent's pods, defaults left out."""
     sessions = spec.memory.sessions
-    encryption = spec.guard.encryption
+    guard = spec.guard.stated()
     shared = stores.used(spec.stores, sessions, providers).stated()
     return {
         # only where there are any, or every system would seem to have been changed
         **({"stores": shared} if shared else {}),
-        **({"encryption": encryption.stated()} if encryption else {}),
         "tier": spec.tier.value,
         "runtime": spec.runtime.stated(),
         "agent": _without(agent.stated(), "replicas", "instructions", "instructionsFrom"),
@@ -217,6 +215,8 @@ def _declared(
         "answers": dict(said.answers),
         "sessions": sessions.stated() if sessions else None,
         "siblings": list(said.siblings),
+        # what came later is here only where it is used: the hash of others stays what it was
+        **({"guard": guard} if guard else {}),
     }
 
 

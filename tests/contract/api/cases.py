@@ -5,6 +5,7 @@ from tests.contract.api.table import (
     endpoints,
     names,
     network,
+    pii,
     pods,
     references,
     rules,
@@ -22,4 +23,5 @@ CASES = (
     *network.CASES,
     *stores.CASES,
     *bounds.CASES,
+    *pii.CASES,
 )

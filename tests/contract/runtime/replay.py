@@ -69,6 +69,9 @@ def prepared(example: Path, folder: Path, upstream: str = "") -> dict[str, Any]:
             endpoint["apiKey"]["file"] = str(folder / "no-key")
         elif upstream and endpoint:
             endpoint["baseURL"] = f"{upstream}/v1"
+    if pii := document.get("guard", {}).get("pii"):
+        (folder / "pii-key").write_text("a key of many characters")
+        pii["key"]["file"] = str(folder / "pii-key")
     return document
 
 

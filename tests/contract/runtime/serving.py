@@ -164,6 +164,7 @@ class Process:
 
     def __init__(self, file: Path, port: int, *, tree: Path = REPOSITORY, **env: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.metrics_url = ""  # known once it is serving
         command = [
             sys.executable, "-m", "agent_runtime", "serve", "--config", str(file),
             "--host", "127.0.0.1", "--port", str(port), "--metrics-port", "0",
@@ -182,6 +183,7 @@ class Process:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             if '"message":"serving"' in line:
+                self.metrics_url = f"http://{json.loads(line)['metrics_address']}/metrics"
                 return
         raise AssertionError(f"exited with {self.process.wait()} before serving")
 

@@ -21,6 +21,7 @@ PAGES = (
     "docs/architecture.md",
     "docs/channel.md",
     "docs/operations.md",
+    "docs/privacy.md",
     "docs/runtime.md",
     "docs/simulator.md",
     "docs/supply-chain.md",
