@@ -8,6 +8,7 @@ import orjson
 
 from agent_runtime.app import limits
 from agent_runtime.app.errors import ApiError
+from agent_runtime.guard.principal import ANONYMOUS, Principal
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -34,6 +35,7 @@ class Request:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.receive = receive
+        self.principal: Principal = ANONYMOUS  # until somebody finds out who asks
         self._headers: Headers = scope["headers"]
 
     def header(self, name: bytes) -> str | None:

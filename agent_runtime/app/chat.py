@@ -86,7 +86,7 @@ class ChatEndpoint:
 
     async def _answer_here(self, call: "_Call", asked: ChatRequest, agent: Agent) -> None:
         async with self._session(call.request, agent) as session:
-            turn = Turn(asked.messages, asked.options, session)
+            turn = Turn(asked.messages, asked.options, session, call.request.principal)
             if asked.stream:
                 await self._stream(call, asked, agent, turn)
                 return
@@ -120,7 +120,7 @@ class ChatEndpoint:
             raise errors.invalid(text, param="X-Session-Id", code="invalid_session_id")
         if self._sessions is None:
             raise _sessions_not_shared()
-        async with self._sessions.turn(agent.name, session_id) as session:
+        async with self._sessions.turn(agent.name, session_id, request.principal) as session:
             yield session
 
     def _count_tokens(self, agent: Agent, usage: Json) -> None:
