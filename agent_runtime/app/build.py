@@ -9,7 +9,7 @@ import aiohttp
 
 from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
-from agent_runtime.app import limits
+from agent_runtime.app import guarding, limits
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.application import (
     MODELS,
@@ -31,7 +31,9 @@ from agent_runtime.app.contract import (
     ScriptedSection,
     SessionsEntry,
 )
+from agent_runtime.app.contract_guard import GuardEntry
 from agent_runtime.app.forward import Forwarder
+from agent_runtime.app.gate import Gate
 from agent_runtime.memory.base import Retention, SessionStore
 from agent_runtime.memory.in_process import MemoryStore
 from agent_runtime.memory.sessions import Sessions
@@ -70,7 +72,10 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
         async with _http() as outside, _http(force_close=True) as inside:
             workshop = _Workshop(config, outside, metrics)
             await workshop.report_missing_keys()
-            yield _assemble(config, entry, store, workshop, Forwarder(inside))
+            guard = config.guard or GuardEntry()
+            forwarder = Forwarder(inside, guarding.voucher_of(guard.siblings))
+            async with guarding.gate_of(guard.auth, guard.siblings, outside, metrics.guard) as gate:
+                yield _assemble(config, entry, store, workshop, forwarder, gate)
     finally:
         await store.close()
 
@@ -81,6 +86,7 @@ def _assemble(
     store: SessionStore,
     workshop: "_Workshop",
     forwarder: Forwarder,
+    gate: Gate | None,
 ) -> Runtime:
     admission, metrics = Admission(), workshop.metrics
     sessions = Sessions(store, config.namespace, config.system) if entry.shared else None
@@ -103,6 +109,7 @@ def _assemble(
             },
             admission,
             below={("GET", f"{MODELS}/"): models.one},
+            gate=gate,
         ),
         metrics=Application(
             {

@@ -3,12 +3,12 @@
 Contract v1.1, additive: config/contract/README.md has its rules and examples.
 """
 
-import re
-import urllib.parse
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
+from agent_runtime.app.contract_guard import GuardEntry
+from agent_runtime.app.contract_types import FilePath, Name, Url
 from agent_runtime.problems import Strict
 
 CONTRACT_MAJOR = 1
@@ -19,51 +19,6 @@ MAX_AGENTS = 200
 MAX_ROUTES = 50
 MAX_CHAIN = 10
 MAX_PROVIDERS = 20
-
-
-# a name goes into stored keys, metric labels and URLs
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-
-
-def _name(text: str) -> str:
-    if not _LABEL.fullmatch(text):
-        raise ValueError(
-            "is not a name; use up to 63 lower-case letters and digits, with dashes between them"
-        )
-    return text
-
-
-def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")) or len(text.split("://", 1)[1]) == 0:
-        raise ValueError("is not an HTTP address; write http://HOST:PORT or https://HOST/PATH")
-    if not text.isascii() or not text.isprintable() or " " in text or len(text) > 2048:
-        raise ValueError("is not an HTTP address; use printable ASCII without blanks")
-    if not _can_be_asked(text):
-        raise ValueError(
-            "is not an address to ask; write http(s)://HOST[:PORT][/PATH] without user, query or #"
-        )
-    return text
-
-
-def _can_be_asked(url: str) -> bool:
-    try:
-        parts = urllib.parse.urlsplit(url)
-        has_port_or_none = parts.port != 0  # reading it raises if it is no port
-    except ValueError:
-        return False
-    plain = "@" not in parts.netloc and "?" not in url and "#" not in url
-    return bool(parts.hostname) and has_port_or_none and plain
-
-
-def _path(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("is not a path; use printable characters")
-    return text
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Url = Annotated[str, AfterValidator(_url)]
-FilePath = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_path)]
 
 
 class AgentEntry(Strict):
@@ -167,3 +122,4 @@ class Config(Strict):
     routes: Annotated[list[RouteEntry], Field(min_length=1, max_length=MAX_ROUTES)]
     providers: Annotated[list[ProviderEntry], Field(min_length=1, max_length=MAX_PROVIDERS)]
     sessions: SessionsEntry | None = None
+    guard: GuardEntry | None = None

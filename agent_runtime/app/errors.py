@@ -5,6 +5,7 @@ from typing import assert_never
 
 import orjson
 
+from agent_runtime.guard.refusal import NotAdmitted, Refusal
 from agent_runtime.memory.base import StoreFull, StoreUnavailable
 from agent_runtime.memory.sessions import WAIT_FOR_TURN_SECONDS, SessionBusy
 from agent_runtime.providers.base import ErrorClass, Json, ProviderError
@@ -100,6 +101,25 @@ def of(exc: ApiError | ProviderError | SessionBusy | StoreUnavailable) -> ApiErr
             )
         case _:
             assert_never(exc)
+
+
+_CHALLENGE = {"www-authenticate": 'Bearer realm="agentsystem"'}
+
+
+def of_guard(exc: NotAdmitted) -> ApiError:
+    """Return what a client is told that is not let in."""
+    headers = dict(exc.headers)
+    if exc.retry_after_s is not None:
+        headers["retry-after"] = _seconds(exc.retry_after_s)
+    match exc.refusal:
+        case Refusal.UNAVAILABLE:
+            after = _seconds(exc.retry_after_s or _A_PERSON_MUST_ACT_S)
+            retry = exc.retry_after_s is not None
+            return unavailable(exc.message, exc.refusal, retry_after=after, retry=retry)
+        case Refusal.ROLE:
+            return ApiError(403, exc.message, code=exc.refusal)
+        case _:
+            return ApiError(401, exc.message, code=exc.refusal, headers=headers | _CHALLENGE)
 
 
 # status, code; what is the platform's fault is never a 4xx

@@ -162,6 +162,8 @@ class Process:
 
     def __init__(self, file: Path, port: int, *, tree: Path = REPOSITORY, **env: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.started: list[str] = []
+        """What was logged until it served."""
         command = [
             sys.executable, "-m", "agent_runtime", "serve", "--config", str(file),
             "--host", "127.0.0.1", "--port", str(port), "--metrics-port", "0",
@@ -179,6 +181,7 @@ class Process:
         """Return when the line that says so has been logged."""
         assert self.process.stderr is not None
         for line in self.process.stderr:
+            self.started.append(line)
             if '"message":"serving"' in line:
                 return
         raise AssertionError(f"exited with {self.process.wait()} before serving")
