@@ -8,8 +8,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from agentsystem_operator.api import rules, tiers, types
+from agentsystem_operator.api import guard_rules, rules, tiers, types
 from agentsystem_operator.api.base import ApiModel, MapList, RuledModel
+from agentsystem_operator.api.guard import Auth, Guard
 from agentsystem_operator.api.kubernetes import (
     EgressRule,
     EnvVars,
@@ -19,7 +20,7 @@ from agentsystem_operator.api.kubernetes import (
     ResourceRequirements,
     Toleration,
 )
-from agentsystem_operator.api.types import ProviderType, SessionStore, Tier
+from agentsystem_operator.api.types import AuthType, ProviderType, SessionStore, Tier
 
 
 class Runtime(ApiModel):
@@ -214,14 +215,22 @@ class AgentSystemSpec(RuledModel):
     """What the agents remember."""
     network: Network = Network()
     """Connections beyond those that the operator opens by itself."""
+    guard: Guard = Guard()
+    """Who may ask the agents."""
 
-    RULES: ClassVar = rules.SPEC
+    RULES: ClassVar = (*rules.SPEC, *guard_rules.SPEC)
     TRANSITIONS: ClassVar = rules.SPEC_TRANSITIONS
 
     @property
     def entry(self) -> str:
         """The agent that answers requests which name none."""
         return self.workflow.entry or self.agents[0].name
+
+    @property
+    def auth(self) -> Auth | None:
+        """How callers are known; None where nobody is asked."""
+        stated = self.guard.auth
+        return None if stated is None or stated.type is AuthType.NONE else stated
 
     def sessions(self, defaults: tiers.TierDefaults) -> Sessions:
         """Return the stated sessions, else those of the tier."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentsystem_operator.api.guard import Auth
 from agentsystem_operator.api.kubernetes import EnvVar, ResourceRequirements
 from agentsystem_operator.api.spec import (
     Agent,
@@ -58,6 +59,9 @@ class Workload:
     sessions: Sessions
     runtime: Runtime
     network: Network
+    auth: Auth | None
+    """How callers are known; None where nobody is asked."""
+    has_siblings: bool
     image: str
     defaults: TierDefaults
     replicas: int
@@ -77,6 +81,16 @@ class Workload:
     def shares_sessions(self) -> bool:
         """Whether every pod of the agent knows every session."""
         return self.keeps_sessions_on_disk or self.replicas <= 1
+
+    @property
+    def vouches(self) -> bool:
+        """Whether the agent passes requests on to siblings that want to know who asks."""
+        return self.auth is not None and bool(self.siblings)
+
+    @property
+    def believes(self) -> bool:
+        """Whether the entry passes requests on to the agent, and tells it who asks."""
+        return self.auth is not None and self.has_siblings and not self.is_entry
 
     @property
     def env(self) -> tuple[EnvVar, ...]:
@@ -153,6 +167,8 @@ def _of_agent(
         sessions=spec.sessions(table),
         runtime=spec.runtime,
         network=spec.network,
+        auth=spec.auth,
+        has_siblings=len(spec.agents) > 1,
         image=given.image,
         defaults=table,
         replicas=given.replicas,
@@ -193,6 +209,8 @@ def _declared(
 ) -> Mapping[str, Any]:
     """Return all that the user said and that reaches this agent's pods, defaults left out."""
     sessions = spec.memory.sessions
+    # Only where it is used: for all others the hash of what is declared stays what it was.
+    guard = {"guard": spec.auth.stated()} if spec.auth else {}
     return {
         "tier": spec.tier.value,
         "runtime": spec.runtime.stated(),
@@ -203,6 +221,7 @@ def _declared(
         "answers": dict(said.answers),
         "sessions": sessions.stated() if sessions else None,
         "siblings": list(said.siblings),
+        **guard,
     }
 
 

@@ -55,6 +55,14 @@ def config_map(key: SystemKey, agent: str, revision: str) -> Ref:
     return Ref(Kind.CONFIG_MAP, key.namespace, f"{key.name}--{agent}-{revision}")
 
 
+def cluster_keys(key: SystemKey) -> Ref:
+    """Return the name of the keys that verify the tokens of siblings: `<system>--jwks`.
+
+    No config of an agent is called so, since those end in a revision.
+    """
+    return Ref(Kind.CONFIG_MAP, key.namespace, f"{key.name}--jwks")
+
+
 def controller_revision(key: SystemKey, revision: str) -> Ref:
     """Return the name of the record of a system's revision: `<system>--<revision>`."""
     return Ref(Kind.CONTROLLER_REVISION, key.namespace, f"{key.name}--{revision}")

@@ -150,6 +150,8 @@ class Observed:
     """Names that were read because the caches do not hold them."""
     config_maps: Mapping[str, Text | Absent | Unknown] = field(default_factory=dict)
     """The user's ConfigMaps that the spec refers to, by name."""
+    cluster_keys: str | Unknown | None = None
+    """The JSON Web Key Set that verifies service-account tokens; None: not read yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,10 @@ from agentsystem_operator.decide.references import Texts
 from agentsystem_operator.decide.workloads import Owner, Workload, of_system
 from agentsystem_operator.model import names
 from agentsystem_operator.model.references import SystemKey
+from agentsystem_operator.plan import guard
 
 CONTRACT = "v1.0"
-NEWER = {"anthropic": "v1.1"}
+NEWER = {"anthropic": "v1.1", "guard": "v1.1"}
 """The minor with which a key came: a config names the lowest that has all it uses, so that a newer
 contract rolls nobody who does not use it."""
 FILE = "config.json"
@@ -57,7 +58,7 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         for name in workload.siblings
     ]
     return {
-        "contract": _contract(workload.providers),
+        "contract": _contract(workload.providers, guarded=workload.auth is not None),
         "namespace": key.namespace,
         "system": key.name,
         # Who answers here when a request names no agent. Naming the system's entry in every config
@@ -68,6 +69,7 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         "routes": [_route(workload.route)],
         "providers": _providers(workload.providers, workload.answers, IN_POD),
         "sessions": _sessions(workload.sessions, IN_POD, shared=workload.shares_sessions),
+        **guard.config_of(workload),
     }
 
 
@@ -85,7 +87,7 @@ def render_config(
     providers = {p.name: p for w in workloads for p in w.providers}
     answers = {name: text for w in workloads for name, text in w.answers.items()}
     return {
-        "contract": _contract(providers.values()),
+        "contract": _contract(providers.values(), guarded=spec.auth is not None),
         "namespace": key.namespace,
         "system": key.name,
         "entry": spec.entry,
@@ -94,6 +96,7 @@ def render_config(
         "routes": [_route(route) for route in routes.values()],
         "providers": _providers(providers.values(), answers, places),
         "sessions": _sessions(workloads[0].sessions, places, shared=True),
+        **guard.config_on_laptop(spec.auth),
     }
 
 
@@ -102,9 +105,9 @@ def as_text(config: Mapping[str, Any]) -> str:
     return orjson.dumps(config, option=orjson.OPT_INDENT_2).decode()
 
 
-def _contract(providers: Iterable[Provider]) -> str:
-    used = any(provider.anthropic for provider in providers)
-    return NEWER["anthropic"] if used else CONTRACT
+def _contract(providers: Iterable[Provider], *, guarded: bool) -> str:
+    used = {"anthropic": any(provider.anthropic for provider in providers), "guard": guarded}
+    return max((minor for key, minor in NEWER.items() if used[key]), default=CONTRACT)
 
 
 def _agent(agent: Agent, instructions: str) -> dict[str, Any]:

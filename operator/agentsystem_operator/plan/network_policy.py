@@ -70,6 +70,9 @@ def _egress(workload: Workload) -> Iterator[Rule]:
     urls = (provider.endpoint.base_url for provider in workload.providers if provider.endpoint)
     for url in dict.fromkeys(urls):
         yield to_endpoint(url, namespace=namespace)
+    jwt = workload.auth.jwt if workload.auth else None
+    if jwt is not None and jwt.jwks_url is not None:
+        yield to_endpoint(jwt.jwks_url, namespace=namespace)
     for rule in workload.network.egress:
         yield rule.stated()
 

@@ -10,7 +10,7 @@ from typing import Any
 from agentsystem_operator.decide.workloads import Workload
 from agentsystem_operator.model import names
 from agentsystem_operator.model.references import Kind
-from agentsystem_operator.plan import agent_config
+from agentsystem_operator.plan import agent_config, guard
 
 GRACE_S = 30
 """terminationGracePeriodSeconds: what a pod has, in all, from being told to stop to SIGKILL."""
@@ -163,6 +163,7 @@ def _mounts(workload: Workload) -> Iterator[dict[str, Any]]:
         yield {"name": f"key-{provider}", "mountPath": path, "readOnly": True}
     if workload.keeps_sessions_on_disk:
         yield {"name": "data", "mountPath": DATA_DIR}
+    yield from guard.mounts(workload)
 
 
 def _volumes(workload: Workload, revision: str) -> Iterator[dict[str, Any]]:
@@ -181,6 +182,7 @@ def _volumes(workload: Workload, revision: str) -> Iterator[dict[str, Any]]:
     if workload.keeps_sessions_on_disk:
         claim = names.agent_child(key, agent, Kind.PERSISTENT_VOLUME_CLAIM).name
         yield {"name": "data", "persistentVolumeClaim": {"claimName": claim}}
+    yield from guard.volumes(workload)
 
 
 def _keys(workload: Workload) -> Iterator[tuple[str, str, str]]:

@@ -1,6 +1,6 @@
 """The one table of good and bad resources; the models and the real apiserver judge the same."""
 
-from tests.contract.api.table import bounds, names, network, pods, references, rules, values
+from tests.contract.api.table import bounds, guard, names, network, pods, references, rules, values
 
 CASES = (
     *rules.CASES,
@@ -10,4 +10,5 @@ CASES = (
     *pods.CASES,
     *network.CASES,
     *bounds.CASES,
+    *guard.CASES,
 )
