@@ -144,6 +144,9 @@ class MetricsEndpoint:
     async def __call__(self, _request: Request, reply: Reply) -> None:
         """Answer in Prometheus' text format."""
         self._metrics.in_flight.set(self._admission.in_flight)
+        self._metrics.queued.set(self._admission.waiting)
+        now = asyncio.get_running_loop().time()
+        self._metrics.oldest_wait.set(self._admission.oldest_wait_s(now))
         self._metrics.draining.set(self._admission.draining)
         for provider, key in self._keys.items():
             self._metrics.key_missing.labels(provider).set(await key.is_missing())

@@ -54,7 +54,8 @@ class ChatEndpoint:
             self._metrics.request_ended(call.agent, call.outcome or _status(reply), seconds)
 
     async def _in_a_slot(self, call: "_Call") -> None:
-        slot = self._admission.slot(call.request.receive, call.reply)
+        request = call.request
+        slot = self._admission.slot(request.receive, call.reply, request.principal)
         try:
             async with slot:
                 await self._answer(call, slot)

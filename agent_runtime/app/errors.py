@@ -59,9 +59,11 @@ def unavailable(message: str, code: str, *, retry_after: str = "1", retry: bool 
     return ApiError(503, message, SERVER, code=code, headers=headers)
 
 
-def overloaded() -> ApiError:
+def overloaded(*, after_s: float) -> ApiError:
     """Return the answer to one request too many."""
-    return unavailable("this agent has as many requests as it can take", "overloaded")
+    text = "this agent has as many requests as it can take; come again later"
+    headers = {"retry-after": _seconds(after_s)}
+    return ApiError(429, text, "rate_limit_error", code="overloaded", headers=headers)
 
 
 def shutting_down() -> ApiError:

@@ -61,6 +61,11 @@ class Metrics:
         self.in_flight = Gauge(
             "agent_requests_in_flight", "Chat requests being answered now.", registry=reg
         )
+        self.queued = Gauge("agent_queue_depth", "Chat requests that wait.", registry=reg)
+        self.oldest_wait = Gauge(
+            "agent_queue_oldest_seconds", "How long the first of them has been waiting.",
+            registry=reg,
+        )  # fmt: skip
         self.sessions = Gauge("agent_sessions", "Sessions in the store.", registry=reg)
         self.draining = Gauge("agent_draining", "1 after SIGTERM.", registry=reg)
         self.active_agents = Gauge(

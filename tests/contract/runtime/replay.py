@@ -67,6 +67,9 @@ def prepared(example: Path, folder: Path, upstream: str = "") -> dict[str, Any]:
             endpoint["apiKey"]["file"] = str(folder / "no-key")
         elif upstream and endpoint:
             endpoint["baseURL"] = f"{upstream}/v1"
+    if keys := document.get("guard", {}).get("auth", {}).get("apiKeys"):
+        keys["file"] = str(folder / "callers")
+        (folder / "callers").write_text(answers_to(example)["callers"])
     return document
 
 
