@@ -9,7 +9,7 @@ import aiohttp
 
 from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
-from agent_runtime.app import guarding, limits
+from agent_runtime.app import guarding, limits, session_store
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.application import (
     MODELS,
@@ -22,7 +22,6 @@ from agent_runtime.app.chat import ChatEndpoint
 from agent_runtime.app.config_file import Surroundings
 from agent_runtime.app.contract import (
     AnthropicSection,
-    ApiKey,
     Config,
     EndpointSection,
     Link,
@@ -34,10 +33,9 @@ from agent_runtime.app.contract import (
 from agent_runtime.app.contract_guard import GuardEntry
 from agent_runtime.app.forward import Forwarder
 from agent_runtime.app.gate import Gate
-from agent_runtime.memory.base import Retention, SessionStore
-from agent_runtime.memory.in_process import MemoryStore
+from agent_runtime.app.stores import opened
+from agent_runtime.memory.base import SessionStore
 from agent_runtime.memory.sessions import Sessions
-from agent_runtime.memory.sqlite import open_store
 from agent_runtime.observability.metrics import Metrics
 from agent_runtime.providers import script
 from agent_runtime.providers.anthropic import Anthropic
@@ -49,8 +47,6 @@ from agent_runtime.providers.openai_compatible import OpenAICompatible
 from agent_runtime.providers.route import Route
 from agent_runtime.providers.scripted import ScriptedProvider
 from agent_runtime.providers.watched import Watched
-
-_MEMORY_BYTES = 64 << 20  # for sessions in memory; a pod is small
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +62,21 @@ class Runtime:
 async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[Runtime]:
     """Hold everything open that a config asks for; raise `StoreUnavailable` if a store cannot."""
     metrics = Metrics()
-    entry = config.sessions or _default_sessions(surroundings)
-    store = await _open_store(entry, config, surroundings)
-    try:
-        async with _http() as outside, _http(force_close=True) as inside:
-            workshop = _Workshop(config, outside, metrics)
-            await workshop.report_missing_keys()
-            guard = config.guard or GuardEntry()
-            forwarder = Forwarder(inside, guarding.voucher_of(guard.siblings))
-            async with guarding.gate_of(guard.auth, guard.siblings, outside, metrics.guard) as gate:
-                yield _assemble(config, entry, store, workshop, forwarder, gate)
-    finally:
-        await store.close()
+    entry = config.sessions or session_store.default(surroundings)
+    async with opened(config.stores, metrics) as stores:
+        store = await session_store.opened(entry, config, surroundings, stores)
+        try:
+            async with _http() as outside, _http(force_close=True) as inside:
+                workshop = _Workshop(config, outside, metrics)
+                await workshop.report_missing_keys()
+                guard = config.guard or GuardEntry()
+                forwarder = Forwarder(inside, guarding.voucher_of(guard.siblings))
+                async with guarding.gate_of(
+                    guard.auth, guard.siblings, outside, metrics.guard
+                ) as gate:
+                    yield _assemble(config, entry, store, workshop, forwarder, gate)
+        finally:
+            await store.close()
 
 
 def _assemble(
@@ -163,8 +162,8 @@ class _Workshop:
                 self._scripted[entry.name] = ScriptedProvider(entry.name, parsed)
             case "OpenAI" | "Anthropic":
                 if key := _section(entry).api_key:
-                    origin = _origin(key)
-                    self.keys[entry.name] = KeyFile(entry.name, Path(key.file), origin=origin)
+                    path = Path(key.file)
+                    self.keys[entry.name] = KeyFile(entry.name, path, origin=key.origin)
 
     def _provider(self, link: Link) -> Provider:
         """Return a model with all its wrappers, the outermost first: breaker, log and counters."""
@@ -195,28 +194,6 @@ def _section(entry: ProviderEntry) -> EndpointSection:
     if entry.type == "Anthropic":
         return entry.anthropic or AnthropicSection.model_validate({})
     return entry.open_ai or OpenAISection.model_validate({})
-
-
-def _origin(key: ApiKey) -> str:
-    if key.secret_name and key.secret_key:
-        return f"Secret {key.secret_name!r}, key {key.secret_key!r}"
-    return f"file {key.file}"
-
-
-def _default_sessions(surroundings: Surroundings) -> SessionsEntry:
-    # a laptop keeps its conversations; a pod has no disk unless it was given one
-    store = "Memory" if surroundings.in_cluster else "SQLite"
-    return SessionsEntry.model_validate({"store": store})
-
-
-async def _open_store(
-    entry: SessionsEntry, config: Config, surroundings: Surroundings
-) -> SessionStore:
-    if entry.store == "Memory":
-        return MemoryStore(Retention(entry.ttl_seconds, entry.max_turns, max_bytes=_MEMORY_BYTES))
-    default = surroundings.state_home / "agentsystem" / config.namespace / config.system
-    path = Path(entry.path) if entry.path else default / "sessions.db"
-    return await open_store(path, Retention(entry.ttl_seconds, entry.max_turns))
 
 
 def _http(*, force_close: bool = False) -> aiohttp.ClientSession:

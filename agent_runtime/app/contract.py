@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from agent_runtime.app.contract_guard import GuardEntry
-from agent_runtime.app.contract_types import FilePath, Name, Url
+from agent_runtime.app.contract_stores import StoresEntry
+from agent_runtime.app.contract_types import FilePath, Name, SecretPlace, Url
 from agent_runtime.problems import Strict
 
 CONTRACT_MAJOR = 1
@@ -50,14 +51,6 @@ class RouteEntry(Strict):
     chain: Annotated[list[Link], Field(min_length=1, max_length=MAX_CHAIN)]
 
 
-class ApiKey(Strict):
-    """Where the key is, and what people call that place."""
-
-    file: FilePath
-    secret_name: str | None = Field(None, alias="secretName", max_length=253)
-    secret_key: str | None = Field(None, alias="secretKey", max_length=253)
-
-
 class EndpointSection(Strict):
     """A model endpoint."""
 
@@ -65,7 +58,7 @@ class EndpointSection(Strict):
     timeout_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = Field(
         30.0, alias="timeoutSeconds"
     )
-    api_key: ApiKey | None = Field(None, alias="apiKey")
+    api_key: SecretPlace | None = Field(None, alias="apiKey")
 
 
 class OpenAISection(EndpointSection):
@@ -99,7 +92,7 @@ class ProviderEntry(Strict):
 class SessionsEntry(Strict):
     """Where sessions live. `shared` false: each pod has its own, so they cannot be offered."""
 
-    store: Literal["Memory", "SQLite"]
+    store: Literal["Memory", "SQLite", "Redis", "Postgres"]  # the last two: v1.1
     path: FilePath | None = None
     ttl_seconds: Annotated[float, Field(gt=0, le=3.2e9, allow_inf_nan=False)] = Field(
         86_400.0, alias="ttlSeconds"
@@ -122,4 +115,5 @@ class Config(Strict):
     routes: Annotated[list[RouteEntry], Field(min_length=1, max_length=MAX_ROUTES)]
     providers: Annotated[list[ProviderEntry], Field(min_length=1, max_length=MAX_PROVIDERS)]
     sessions: SessionsEntry | None = None
-    guard: GuardEntry | None = None
+    guard: GuardEntry | None = None  # v1.1
+    stores: StoresEntry | None = None  # v1.1

@@ -4,26 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from agent_runtime.app.contract_types import FilePath, Url
+from agent_runtime.app.contract_types import FilePath, SecretPlace, Url
 from agent_runtime.problems import Strict
 
 _Text = Annotated[str, Field(min_length=1, max_length=512)]
 _Claim = Annotated[str, Field(min_length=1, max_length=128)]
-
-
-class SecretFile(Strict):
-    """Where a secret is, and what people call that place."""
-
-    file: FilePath
-    secret_name: str | None = Field(None, alias="secretName", max_length=253)
-    secret_key: str | None = Field(None, alias="secretKey", max_length=253)
-
-    @property
-    def origin(self) -> str:
-        """What to tell people who have to put something there."""
-        if self.secret_name and self.secret_key:
-            return f"Secret {self.secret_name!r}, key {self.secret_key!r}"
-        return f"file {self.file}"
 
 
 class ClaimsEntry(Strict):
@@ -40,7 +25,7 @@ class JwtEntry(Strict):
     issuer: _Text
     audience: _Text
     jwks_url: Url | None = Field(None, alias="jwksURL")
-    shared_key: SecretFile | None = Field(None, alias="sharedKey")
+    shared_key: SecretPlace | None = Field(None, alias="sharedKey")
     clock_skew_seconds: Annotated[float, Field(ge=0, le=300)] = Field(30, alias="clockSkewSeconds")
     claims: ClaimsEntry = ClaimsEntry()
 
@@ -49,7 +34,7 @@ class AuthEntry(Strict):
     """How callers say who they are; the section that `type` names holds its settings."""
 
     type: Literal["APIKey", "JWT"]
-    api_keys: SecretFile | None = Field(None, alias="apiKeys")
+    api_keys: SecretPlace | None = Field(None, alias="apiKeys")
     jwt: JwtEntry | None = None
 
 

@@ -1,10 +1,12 @@
-"""The scalar types of the rendered config, for all parts of the contract."""
+"""The scalars of the rendered config, and what several of its sections hold."""
 
 import re
 import urllib.parse
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
+
+from agent_runtime.problems import Strict
 
 # a name goes into stored keys, metric labels and URLs
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -49,3 +51,18 @@ def _path(text: str) -> str:
 Name = Annotated[str, AfterValidator(_name)]
 Url = Annotated[str, AfterValidator(_url)]
 FilePath = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_path)]
+
+
+class SecretPlace(Strict):
+    """Where a key or a password is, and what people call that place."""
+
+    file: FilePath
+    secret_name: str | None = Field(None, alias="secretName", max_length=253)
+    secret_key: str | None = Field(None, alias="secretKey", max_length=253)
+
+    @property
+    def origin(self) -> str:
+        """What people call the place."""
+        if self.secret_name and self.secret_key:
+            return f"Secret {self.secret_name!r}, key {self.secret_key!r}"
+        return f"file {self.file}"

@@ -98,7 +98,7 @@ def of(exc: ApiError | ProviderError | SessionBusy | StoreUnavailable) -> ApiErr
             return unavailable(f"no room for the session: {exc}", "session_store_full")
         case StoreUnavailable():
             return unavailable(
-                "the session store cannot be used now; nothing was kept of this turn",
+                "the session store cannot be used now, and has not confirmed this turn; ask again",
                 "session_store_unavailable",
             )
         case _:

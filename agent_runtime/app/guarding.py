@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import aiohttp
 
-from agent_runtime.app.contract_guard import AuthEntry, JwtEntry, SecretFile, SiblingsEntry
+from agent_runtime.app.contract_guard import AuthEntry, JwtEntry, SiblingsEntry
+from agent_runtime.app.contract_types import SecretPlace
 from agent_runtime.app.gate import Authenticator, Gate
 from agent_runtime.guard import api_keys, bearer, siblings, tokens
 from agent_runtime.guard.api_keys import ApiKeys
@@ -73,7 +74,7 @@ def _bearer(entry: JwtEntry, keys: bearer.Trusted) -> BearerTokens:
 def _believer(trust: SiblingsEntry | None) -> Believer | None:
     if trust is None or trust.keys is None:
         return None
-    file = SecretFile.model_validate({"file": trust.keys})
+    file = SecretPlace.model_validate({"file": trust.keys})
     return Believer(
         _watched(file, tokens.parse_key_set, "the cluster's keys"), account=trust.account
     )
@@ -83,9 +84,9 @@ def voucher_of(trust: SiblingsEntry | None) -> Voucher | None:
     """Return what proves to siblings that we are one; None where they do not ask."""
     if trust is None or trust.token is None:
         return None
-    file = SecretFile.model_validate({"file": trust.token})
+    file = SecretPlace.model_validate({"file": trust.token})
     return Voucher(_watched(file, siblings.parse_token, "our own token"))
 
 
-def _watched(file: SecretFile, parse: Callable[[bytes], T], what: str) -> WatchedFile[T]:
+def _watched(file: SecretPlace, parse: Callable[[bytes], T], what: str) -> WatchedFile[T]:
     return WatchedFile(Path(file.file), parse, what=what, origin=file.origin)

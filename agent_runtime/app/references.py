@@ -13,6 +13,7 @@ from agent_runtime.problems import Problem
 _SECTION_OF = {"OpenAI": "openAI", "Anthropic": "anthropic", "Scripted": "scripted"}
 _MODELS = ("OpenAI", "Anthropic")
 """Types of providers that have to be told which model to ask."""
+_SERVER_OF = {"Redis": "redis", "Postgres": "postgres"}
 
 
 def check(document: dict[str, Any]) -> list[Problem]:
@@ -87,6 +88,14 @@ def _sections_match_their_type(document: dict[str, Any]) -> Iterator[Problem]:
                 yield Problem(f"providers[{number}].{section}", what, f"remove it, or use {own}")
 
 
+def _shared_stores_are_there(document: dict[str, Any]) -> Iterator[Problem]:
+    sessions, stores = document.get("sessions"), document.get("stores")
+    store = sessions.get("store") if isinstance(sessions, dict) else None
+    section = _SERVER_OF.get(str(store))
+    if section and not (isinstance(stores, dict) and stores.get(section) is not None):
+        yield Problem(f"stores.{section}", f"is needed by store {store}", "say where the server is")
+
+
 def _entry_exists(document: dict[str, Any]) -> Iterator[Problem]:
     entry = document.get("entry")
     known = [*_names(document, "agents"), *_names(document, "siblings")]
@@ -96,6 +105,7 @@ def _entry_exists(document: dict[str, Any]) -> Iterator[Problem]:
 
 
 RULES = (
+    _shared_stores_are_there,
     _names_are_unique,
     _siblings_are_others,
     _agents_know_their_route,

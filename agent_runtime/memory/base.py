@@ -9,6 +9,8 @@ Invariants, kept by tests/contract/runtime/test_session_stores.py over every sto
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent_runtime.stores.base import StoreUnavailable as StoreUnavailable  # for those above us
+
 # What a session brings along with every new message: more would only be cut by the model.
 # Older turns are dropped first, the newest is always kept.
 MAX_SESSION_BYTES = 1 << 20
@@ -22,10 +24,6 @@ class Retention:
     max_turns: int
     max_sessions: int = 100_000  # a bound on disk or memory; expired ones make room first
     max_bytes: int = 1 << 30  # of all sessions together
-
-
-class StoreUnavailable(Exception):  # the condition is the name
-    """The store cannot answer now; nothing was written. Try again later."""
 
 
 class StoreFull(StoreUnavailable):

@@ -58,6 +58,10 @@ class Metrics:
             "agent_provider_key_missing", "1 while the provider's key file is absent or empty.",
             ["provider"], registry=reg,
         )  # fmt: skip
+        self.store_up = Gauge(
+            "agent_store_up", "1 while the shared server can be used, 0 while it is away.",
+            ["store"], registry=reg,
+        )  # fmt: skip
         self.in_flight = Gauge(
             "agent_requests_in_flight", "Chat requests being answered now.", registry=reg
         )

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from agent_runtime import secret_files
 from agent_runtime.providers.base import ErrorClass, ProviderError
 
 _FRESH_SECONDS = 1.0  # one look at the file per second, however many requests
-_MAX_KEY_BYTES = 16_384
 
 _log = logging.getLogger(__name__)
 
@@ -68,11 +68,5 @@ class KeyFile:
 
 def _read_key(path: Path) -> str | None:
     """Return the file's single line, or None if there is none that can go into a header."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_KEY_BYTES + 1)
-    except OSError:
-        return None
-    key = raw.decode("ascii", errors="replace").strip()
-    usable = bool(key) and len(raw) <= _MAX_KEY_BYTES and key.isascii() and key.isprintable()
-    return key if usable else None
+    key = secret_files.read_line(path)
+    return key if key and key.isascii() else None

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,14 @@ from blockbuster import blockbuster_ctx
 
 from agent_runtime.memory.base import Retention, SessionStore, StoreFull, StoreUnavailable
 from agent_runtime.memory.in_process import MemoryStore
+from agent_runtime.memory.postgres import PostgresSessions
+from agent_runtime.memory.postgres_schema import prepare
+from agent_runtime.memory.redis import RedisSessions
 from agent_runtime.memory.sqlite import open_store
+from agent_runtime.secret_files import SecretFile
+from agent_runtime.stores.postgres import Postgres, PostgresServer
+from agent_runtime.stores.redis import Redis, RedisServer
+from tests.contract.runtime.servers import Server, postgres_server, redis_server
 
 
 class FakeTime:
@@ -30,23 +39,85 @@ def clock() -> FakeTime:
     return FakeTime()
 
 
-@pytest.fixture(params=["Memory", "SQLite"])
-async def opener(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: FakeTime
-) -> AsyncIterator[Opener]:
-    opened: list[SessionStore] = []
+@pytest.fixture(scope="module")
+def redis() -> Iterator[Server]:
+    with redis_server() as server:
+        yield server
 
-    async def make(retention: Retention) -> SessionStore:
-        if request.param == "Memory":
-            opened.append(MemoryStore(retention, clock=clock))
-        else:
-            opened.append(await open_store(tmp_path / "s.db", retention, clock=clock))
-        return opened[-1]
 
-    with blockbuster_ctx():  # no store may keep the event loop waiting
-        yield make
-        for store in opened:
-            await store.close()
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Server]:
+    with postgres_server() as server:
+        yield server
+
+
+Kind = Callable[[Retention], AbstractAsyncContextManager[SessionStore]]
+
+
+@pytest.fixture(params=["Memory", "SQLite", "Redis", "Postgres"])
+def kind(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeTime) -> Kind:
+    """Return what opens a store of one kind; servers are started for those who need them."""
+    scope = f"-/tests/{uuid.uuid4().hex}"
+    match request.param:
+        case "Memory":
+            return lambda kept: closing(MemoryStore(kept, clock=clock))
+        case "SQLite":
+            return lambda kept: sqlite(tmp_path / "s.db", kept, clock)
+        case "Redis":
+            server = request.getfixturevalue("redis")
+            return lambda kept: redis_sessions(server, scope, kept, clock)
+        case _:
+            server = request.getfixturevalue("postgres")
+            return lambda kept: postgres_sessions(server, scope, kept, clock)
+
+
+@asynccontextmanager
+async def closing(store: SessionStore) -> AsyncIterator[SessionStore]:
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def sqlite(file: Path, kept: Retention, clock: FakeTime) -> AsyncIterator[SessionStore]:
+    async with closing(await open_store(file, kept, clock=clock)) as store:
+        yield store
+
+
+@asynccontextmanager
+async def redis_sessions(
+    server: Server, scope: str, kept: Retention, clock: Callable[[], float] | None
+) -> AsyncIterator[SessionStore]:
+    client = Redis(RedisServer("127.0.0.1", server.port))
+    client.start()
+    async with closing(RedisSessions(client, scope, kept, clock=clock)) as store:
+        yield store
+    await client.close()
+
+
+@asynccontextmanager
+async def postgres_sessions(
+    server: Server, scope: str, kept: Retention, clock: Callable[[], float] | None
+) -> AsyncIterator[SessionStore]:
+    place = SecretFile(server.password_file, "a file")
+    where = PostgresServer("127.0.0.1", server.port, "postgres", "agents", password=place)
+    client = Postgres(where, prepare=prepare)
+    client.start()
+    async with closing(PostgresSessions(client, scope, kept, clock=clock)) as store:
+        yield store
+    await client.close()
+
+
+@pytest.fixture
+async def opener(kind: Kind) -> AsyncIterator[Opener]:
+    async with AsyncExitStack() as opened:
+
+        async def make(retention: Retention) -> SessionStore:
+            return await opened.enter_async_context(kind(retention))
+
+        with blockbuster_ctx():  # no store may keep the event loop waiting
+            yield make
 
 
 async def test_an_unknown_session_has_no_turns(opener: Opener) -> None:

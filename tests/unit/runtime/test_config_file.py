@@ -120,7 +120,17 @@ CASES = (
     Case("text for a number", with_change("sessions", "ttlSeconds", value="24h"),
          ["sessions.ttlSeconds"]),
     Case("too many turns", with_change("sessions", "maxTurns", value=1001), ["sessions.maxTurns"]),
-    Case("unknown store", with_change("sessions", "store", value="Redis"), ["sessions.store"]),
+    Case("unknown store", with_change("sessions", "store", value="Etcd"), ["sessions.store"]),
+    Case("store without its server", with_change("sessions", "store", value="Redis"),
+         ["stores.redis"]),
+    Case("another store's server", {**with_change("sessions", "store", value="Postgres"),
+         "stores": {"redis": {"host": "cache"}}}, ["stores.postgres"]),
+    Case("host with a port", {**GOOD, "stores": {"redis": {"host": "cache:6379"}}},
+         ["stores.redis.host"]),
+    Case("database without a user", {**GOOD, "stores": {"postgres": {"host": "db",
+         "database": "agents"}}}, ["stores.postgres.user"]),
+    Case("port out of range", {**GOOD, "stores": {"redis": {"host": "::1", "port": 65536}}},
+         ["stores.redis.port"]),
     Case(
         "broken script",
         with_change("providers", 1, "scripted", value={"answers": "rules: [{match: '('}]"}),
@@ -184,7 +194,7 @@ def test_unknown_keys_of_the_own_minor_are_refused_in_a_cluster() -> None:
 def test_wrong_values_of_a_newer_minor_are_refused_in_a_cluster() -> None:
     document = with_change("contract", value="v1.9")
     document["novelty"] = 1
-    document["sessions"]["store"] = "Redis"
+    document["sessions"]["store"] = "Etcd"
     assert paths(document, CLUSTER) == ["sessions.store"]
 
 
