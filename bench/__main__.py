@@ -7,9 +7,15 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import faults, operator, report, runtime, simulator
+from bench import faults, operator, overload, report, runtime, simulator
 
-BENCHES = {"faults": faults, "operator": operator, "runtime": runtime, "simulator": simulator}
+BENCHES = {
+    "faults": faults,
+    "operator": operator,
+    "overload": overload,
+    "runtime": runtime,
+    "simulator": simulator,
+}
 
 
 ENDED = 128 + signal.SIGTERM

@@ -87,7 +87,9 @@ def _assemble(
     forwarder: Forwarder,
     gate: Gate | None,
 ) -> Runtime:
-    admission, metrics = Admission(), workshop.metrics
+    guard = config.guard or GuardEntry()
+    admission = Admission(limit=guard.limits.concurrent_requests)
+    metrics = workshop.metrics
     sessions = Sessions(store, config.namespace, config.system) if entry.shared else None
     directory = Directory(
         system=config.system,

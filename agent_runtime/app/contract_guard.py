@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from agent_runtime.app.contract_types import FilePath, SecretPlace, Url
+from agent_runtime.app.limits import MAX_IN_FLIGHT
 from agent_runtime.problems import Strict
 
 _Text = Annotated[str, Field(min_length=1, max_length=512)]
@@ -46,8 +47,17 @@ class SiblingsEntry(Strict):
     keys: FilePath | None = None  # of the one to whom they are passed
 
 
+class LimitsEntry(Strict):
+    """How much may be asked of one process."""
+
+    concurrent_requests: Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)] = Field(
+        MAX_IN_FLIGHT, alias="concurrentRequests"
+    )
+
+
 class GuardEntry(Strict):
-    """Who may ask what; absent: everybody everything."""
+    """Who may ask what, and how much; absent: everybody everything."""
 
     auth: AuthEntry | None = None
     siblings: SiblingsEntry | None = None
+    limits: LimitsEntry = LimitsEntry.model_validate({})

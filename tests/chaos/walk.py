@@ -109,7 +109,10 @@ _ON_DISK: Object = {
 _KEY_FILE: Object = {"name": "callers", "key": "keys"}
 _BY_KEY: Object = {
     **_FULL,
-    "guard": {"auth": {"type": "APIKey", "apiKeys": {"secretRef": _KEY_FILE}}},
+    "guard": {
+        "auth": {"type": "APIKey", "apiKeys": {"secretRef": _KEY_FILE}},
+        "limits": {"concurrentRequests": 50},
+    },
 }
 _JWT: Object = {
     "issuer": "https://id.example.com",

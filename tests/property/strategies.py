@@ -268,7 +268,8 @@ def specs(draw: st.DrawFn) -> Json:
     if len(spec["agents"]) > 1 or draw(st.booleans()):
         spec["workflow"] = {"entry": draw(entries)}
     if tier != "Development" or draw(st.booleans()):
-        spec["guard"] = {"auth": draw(_auth)}
+        limits = _some({}, {"concurrentRequests": st.integers(1, 1024)})
+        spec["guard"] = draw(_some({"auth": _auth}, {"limits": limits}))
     for field, values in (("runtime", runtimes), ("network", networks), ("paused", st.booleans())):
         if draw(st.booleans()):
             spec[field] = draw(values)

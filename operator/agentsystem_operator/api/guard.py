@@ -69,9 +69,19 @@ class Auth(ApiModel):
     RULES: ClassVar = guard_rules.AUTH
 
 
+class Limits(ApiModel):
+    """How much may be asked."""
+
+    concurrent_requests: Annotated[int, types.Strict(), Field(ge=1, le=1024)] = 1024
+    """Requests that one pod answers at the same time. More wait, by priority and in fair shares of
+    their tenants, as long as their turn comes soon; others are refused at once (429)."""
+
+
 class Guard(ApiModel):
-    """Who may ask the agents."""
+    """Who may ask the agents, and how much."""
 
     auth: Auth | None = None
     """How callers say who they are; must be stated in every tier but Development, where absent
     means type None."""
+    limits: Limits | None = None
+    """How much may be asked."""

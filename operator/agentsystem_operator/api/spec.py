@@ -216,7 +216,7 @@ class AgentSystemSpec(RuledModel):
     network: Network = Network()
     """Connections beyond those that the operator opens by itself."""
     guard: Guard = Guard()
-    """Who may ask the agents."""
+    """Who may ask the agents, and how much."""
 
     RULES: ClassVar = (*rules.SPEC, *guard_rules.SPEC)
     TRANSITIONS: ClassVar = rules.SPEC_TRANSITIONS

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentsystem_operator.api.guard import Auth
+from agentsystem_operator.api.guard import Auth, Limits
 from agentsystem_operator.api.kubernetes import EnvVar, ResourceRequirements
 from agentsystem_operator.api.spec import (
     Agent,
@@ -61,6 +61,8 @@ class Workload:
     network: Network
     auth: Auth | None
     """How callers are known; None where nobody is asked."""
+    limits: Limits | None
+    """How much may be asked; None where nothing is stated."""
     has_siblings: bool
     image: str
     defaults: TierDefaults
@@ -168,6 +170,7 @@ def _of_agent(
         runtime=spec.runtime,
         network=spec.network,
         auth=spec.auth,
+        limits=spec.guard.limits,
         has_siblings=len(spec.agents) > 1,
         image=given.image,
         defaults=table,
@@ -211,6 +214,7 @@ def _declared(
     sessions = spec.memory.sessions
     # Only where it is used: for all others the hash of what is declared stays what it was.
     guard = {"guard": spec.auth.stated()} if spec.auth else {}
+    limits = {"limits": spec.guard.limits.body()} if spec.guard.limits else {}
     return {
         "tier": spec.tier.value,
         "runtime": spec.runtime.stated(),
@@ -222,6 +226,7 @@ def _declared(
         "sessions": sessions.stated() if sessions else None,
         "siblings": list(said.siblings),
         **guard,
+        **limits,
     }
 
 

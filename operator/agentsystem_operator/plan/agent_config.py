@@ -58,7 +58,7 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         for name in workload.siblings
     ]
     return {
-        "contract": _contract(workload.providers, guarded=workload.auth is not None),
+        "contract": _contract(workload.providers, guarded=bool(guard.config_of(workload))),
         "namespace": key.namespace,
         "system": key.name,
         # Who answers here when a request names no agent. Naming the system's entry in every config
@@ -87,7 +87,7 @@ def render_config(
     providers = {p.name: p for w in workloads for p in w.providers}
     answers = {name: text for w in workloads for name, text in w.answers.items()}
     return {
-        "contract": _contract(providers.values(), guarded=spec.auth is not None),
+        "contract": _contract(providers.values(), guarded=bool(guard.config_on_laptop(spec))),
         "namespace": key.namespace,
         "system": key.name,
         "entry": spec.entry,
@@ -96,7 +96,7 @@ def render_config(
         "routes": [_route(route) for route in routes.values()],
         "providers": _providers(providers.values(), answers, places),
         "sessions": _sessions(workloads[0].sessions, places, shared=True),
-        **guard.config_on_laptop(spec.auth),
+        **guard.config_on_laptop(spec),
     }
 
 

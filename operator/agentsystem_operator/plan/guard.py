@@ -7,8 +7,9 @@ alone: no apiserver takes it.
 from collections.abc import Iterator
 from typing import Any
 
-from agentsystem_operator.api.guard import Auth, Jwt
+from agentsystem_operator.api.guard import Auth, Jwt, Limits
 from agentsystem_operator.api.kubernetes import KeyReference
+from agentsystem_operator.api.spec import AgentSystemSpec
 from agentsystem_operator.api.types import timedelta_of
 from agentsystem_operator.decide.workloads import Owner, Workload
 from agentsystem_operator.model import names
@@ -24,10 +25,10 @@ TOKEN_LIFE_S = 3600
 
 
 def config_of(workload: Workload) -> dict[str, Any]:
-    """Return the part `guard` of an agent's config; empty without authentication."""
-    if workload.auth is None:
-        return {}
-    guard: dict[str, Any] = {"auth": _auth(workload.auth, f"{DIR}/secret/value")}
+    """Return the part `guard` of an agent's config; empty where nothing of it is used."""
+    guard: dict[str, Any] = {}
+    if workload.auth is not None:
+        guard["auth"] = _auth(workload.auth, f"{DIR}/secret/value")
     if workload.vouches or workload.believes:
         key = workload.owner.key
         account = f"system:serviceaccount:{key.namespace}:{key.name}--"
@@ -37,12 +38,18 @@ def config_of(workload: Workload) -> dict[str, Any]:
             else {"keys": f"{DIR}/siblings/{KEYS_FILE}"}
         )
         guard["siblings"] = {"account": account, **file}
-    return {"guard": guard}
+    return _part(guard, workload.limits)
 
 
-def config_on_laptop(auth: Auth | None) -> dict[str, Any]:
+def config_on_laptop(spec: AgentSystemSpec) -> dict[str, Any]:
     """Return the part `guard` of a config for one process with all agents."""
-    return {} if auth is None else {"guard": {"auth": _auth(auth, "guard/value")}}
+    return _part({"auth": _auth(spec.auth, "guard/value")} if spec.auth else {}, spec.guard.limits)
+
+
+def _part(guard: dict[str, Any], limits: Limits | None) -> dict[str, Any]:
+    if limits is not None:
+        guard = {**guard, "limits": limits.body()}
+    return {"guard": guard} if guard else {}
 
 
 def _auth(auth: Auth, file: str) -> dict[str, Any]:

@@ -129,3 +129,13 @@ def test_the_cluster_s_keys_are_in_a_config_map_of_the_system() -> None:
     assert made.body["data"] == {"jwks.json": '{"keys":[]}'}
     assert made.body["metadata"]["name"] == "support--jwks"
     assert "immutable" not in made.body
+
+
+def test_limits_reach_every_pod_with_or_without_authentication() -> None:
+    stated = {"limits": {"concurrentRequests": 20}}
+    for load in workload.system(agents=TEAM, guard=stated):
+        config = agent_config.of_workload(load)
+        assert (config["contract"], config["guard"]) == ("v1.1", stated)
+        assert load.declared["limits"] == {"concurrentRequests": 20}
+    both = agent_config.of_workload(workload.first(guard={**KEYS, **stated}))
+    assert set(both["guard"]) == {"auth", "limits"}

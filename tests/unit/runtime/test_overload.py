@@ -94,11 +94,14 @@ class Crowd:
             self.ended.append((name, loop.time() - came))
 
     def slot(self, principal: Principal = ANONYMOUS) -> Slot:
-        async def nothing(_message: Message | None = None) -> Message:
+        async def nothing() -> Message:
             await asyncio.Event().wait()
             raise AssertionError("nothing ever comes")
 
-        return self.admission.slot(nothing, Reply(nothing, close=False), principal)
+        async def unheard(_message: Message) -> None:
+            raise AssertionError("nothing is ever answered")
+
+        return self.admission.slot(nothing, Reply(unheard, close=False), principal)
 
 
 def test_three_times_too_many_are_refused_at_once_vip_is_not_and_it_passes() -> None:

@@ -123,4 +123,13 @@ _TOKENS = (
         f"{AUTH}.jwt.claims.tenant"),
 )  # fmt: skip
 
-CASES = (*_TIERS, *_SECTIONS, *_TOKENS)
+LIMIT = "spec.guard.limits.concurrentRequests"
+_LIMITS = (
+    good("one request at a time", {LIMIT: 1}),
+    good("as many as there can be", {LIMIT: 1024}),
+    good("limits that state nothing", {"spec.guard.limits": {}}),
+    bad("no request at all", {LIMIT: 0}, LIMIT),
+    bad("too many at once", {LIMIT: 1025}, LIMIT),
+)
+
+CASES = (*_TIERS, *_SECTIONS, *_TOKENS, *_LIMITS)
