@@ -21,6 +21,7 @@ PAGES = (
     "docs/architecture.md",
     "docs/operations.md",
     "docs/runtime.md",
+    "docs/security.md",
     "docs/simulator.md",
     "docs/supply-chain.md",
     "docs/your-cluster.md",
