@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from agent_runtime.agents.reply import ReplyBuilder
+from agent_runtime.guard.principal import ANONYMOUS, Principal
 from agent_runtime.memory.sessions import Session
 from agent_runtime.providers import tokens
 from agent_runtime.providers.base import (
@@ -24,11 +25,12 @@ from agent_runtime.providers.base import (
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a client asks: its new messages, its options, and its session if it has one."""
+    """What a client asks: its new messages, its options, its session if it has one; and who."""
 
     messages: Sequence[Json]
     options: Json
     session: Session | None = None
+    principal: Principal = ANONYMOUS
 
 
 class Agent:
@@ -78,4 +80,4 @@ class Agent:
     async def _prompt(self, turn: Turn) -> Prompt:
         history = await turn.session.history() if turn.session else []
         messages = [*self._instructions, *history, *turn.messages]
-        return Prompt(agent=self.name, messages=messages, options=turn.options)
+        return Prompt(self.name, messages, turn.options, turn.principal)

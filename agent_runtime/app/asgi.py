@@ -8,6 +8,7 @@ import orjson
 
 from agent_runtime.app import limits
 from agent_runtime.app.errors import ApiError
+from agent_runtime.guard.principal import ANONYMOUS, Principal
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -18,8 +19,17 @@ Headers = list[tuple[bytes, bytes]]
 _JSON = (b"content-type", b"application/json")
 _STREAM: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # or a proxy would hold the tokens back
+]
+
+
+# Of every answer: it is data for one client, never a page, and nobody keeps a copy on the way.
+SECURITY: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
 ]
 
 
@@ -34,6 +44,7 @@ class Request:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.receive = receive
+        self.principal: Principal = ANONYMOUS  # until somebody finds out who asks
         self._headers: Headers = scope["headers"]
 
     def header(self, name: bytes) -> str | None:
@@ -77,7 +88,7 @@ class Reply:
     def __init__(self, send: Send, *, close: bool) -> None:
         """`close` asks the client to open a new connection for its next request."""
         self._send = send
-        self._common: Headers = [(b"connection", b"close")] if close else []
+        self._common: Headers = [*SECURITY, (b"connection", b"close")] if close else SECURITY
         self._id: Headers = []
         self._sent = 0  # events of the stream
         self.frame: Callable[[ApiError, int], bytes] = lambda error, _sent: error.frame()

@@ -15,6 +15,7 @@ from agent_runtime.agents.directory import Directory, Sibling
 from agent_runtime.agents.private.stage import PrivateAgent
 from agent_runtime.app import (
     chat_wire,
+    guarding,
     limiters,
     limits,
     protecting,
@@ -43,8 +44,10 @@ from agent_runtime.app.contract import (
     ScriptedSection,
     SessionsEntry,
 )
+from agent_runtime.app.contract_guard import GuardEntry
 from agent_runtime.app.embeddings import EmbeddingsEndpoint
 from agent_runtime.app.forward import Forwarder
+from agent_runtime.app.gate import Gate
 from agent_runtime.app.reporting import Reporter, Standing
 from agent_runtime.app.stores import opened
 from agent_runtime.channel.client import Client
@@ -109,9 +112,14 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
             ):
                 workshop = _Workshop(config, outside, metrics, limits_of)
                 await workshop.report_missing_keys()
-                parts = _assemble(config, entry, store, workshop, Forwarder(inside))
-                async with _channel(surroundings.channel, parts.reporter, workshop):
-                    yield parts
+                guard = config.guard or GuardEntry()
+                forwarder = Forwarder(inside, guarding.voucher_of(guard.siblings))
+                async with guarding.gate_of(
+                    guard.auth, guard.siblings, outside, metrics.guard
+                ) as gate:
+                    parts = _assemble(config, entry, store, workshop, forwarder, gate)
+                    async with _channel(surroundings.channel, parts.reporter, workshop):
+                        yield parts
         finally:
             await store.close()
 
@@ -122,8 +130,11 @@ def _assemble(
     store: SessionStore,
     workshop: "_Workshop",
     forwarder: Forwarder,
+    gate: Gate | None,
 ) -> Runtime:
-    admission, metrics = Admission(), workshop.metrics
+    guard = config.guard or GuardEntry()
+    admission = Admission(limit=guard.limits.concurrent_requests)
+    metrics = workshop.metrics
     sessions = Sessions(store, config.namespace, config.system) if entry.shared else None
     directory = Directory(
         system=config.system,
@@ -150,6 +161,7 @@ def _assemble(
             },
             admission,
             below={("GET", f"{MODELS}/"): models.one},
+            gate=gate,
         ),
         metrics=Application(
             {

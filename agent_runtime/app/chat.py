@@ -67,7 +67,8 @@ class AgentEndpoint(ABC, Generic[Asked]):
             self._metrics.request_ended(call.agent, call.outcome or _status(reply), seconds)
 
     async def _in_a_slot(self, call: "Call") -> None:
-        slot = self._admission.slot(call.request.receive, call.reply)
+        request = call.request
+        slot = self._admission.slot(request.receive, call.reply, request.principal)
         try:
             async with slot:
                 await self._answer(call, slot)
@@ -187,7 +188,7 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
 
     async def _answer_here(self, call: "Call", asked: ChatRequest, agent: Agent) -> None:
         async with self._session(call.request, agent) as session:
-            turn = Turn(asked.messages, asked.options, session)
+            turn = Turn(asked.messages, asked.options, session, call.request.principal)
             if asked.stream:
                 await self._stream(call, asked, agent, turn)
                 return
@@ -222,7 +223,7 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
         if self._sessions is None:
             raise _sessions_not_shared()
         session_id = await agent.session_id(session_id)
-        async with self._sessions.turn(agent.name, session_id) as session:
+        async with self._sessions.turn(agent.name, session_id, request.principal) as session:
             yield session
 
 

@@ -7,6 +7,7 @@ import orjson
 
 from agent_runtime.agents.private.key import KeyUnusable
 from agent_runtime.guard.pii.conversation import Blocked, Side
+from agent_runtime.guard.refusal import NotAdmitted, Refusal
 from agent_runtime.memory.base import KeyMissing, StoreFull, StoreUnavailable
 from agent_runtime.memory.sessions import WAIT_FOR_TURN_SECONDS, SessionBusy
 from agent_runtime.providers.base import ErrorClass, Json, ProviderError
@@ -67,9 +68,11 @@ def unavailable(message: str, code: str, *, retry_after: str = "1", retry: bool 
     return ApiError(503, message, SERVER, code=code, headers=headers)
 
 
-def overloaded() -> ApiError:
+def overloaded(*, after_s: float) -> ApiError:
     """Return the answer to one request too many."""
-    return unavailable("this agent has as many requests as it can take", "overloaded")
+    text = "this agent has as many requests as it can take; come again later"
+    headers = {"retry-after": _seconds(after_s)}
+    return ApiError(429, text, "rate_limit_error", code="overloaded", headers=headers)
 
 
 def shutting_down() -> ApiError:
@@ -139,6 +142,25 @@ def _of_blocked(exc: Blocked) -> ApiError:
         return ApiError(502, text, SERVER, code="answer_blocked", headers=headers)
     text = f"the request holds personal data of kind {exc.kind}, which may not pass; remove it"
     return invalid(text, param="messages", code="personal_data_blocked")
+
+
+_CHALLENGE = {"www-authenticate": 'Bearer realm="agentsystem"'}
+
+
+def of_guard(exc: NotAdmitted) -> ApiError:
+    """Return what a client is told that is not let in."""
+    headers = dict(exc.headers)
+    if exc.retry_after_s is not None:
+        headers["retry-after"] = _seconds(exc.retry_after_s)
+    match exc.refusal:
+        case Refusal.UNAVAILABLE:
+            after = _seconds(exc.retry_after_s or _A_PERSON_MUST_ACT_S)
+            retry = exc.retry_after_s is not None
+            return unavailable(exc.message, exc.refusal, retry_after=after, retry=retry)
+        case Refusal.ROLE:
+            return ApiError(403, exc.message, code=exc.refusal)
+        case _:
+            return ApiError(401, exc.message, code=exc.refusal, headers=headers | _CHALLENGE)
 
 
 # status, code; what is the platform's fault is never a 4xx

@@ -15,6 +15,7 @@ from agent_runtime.agents.directory import Sibling
 from agent_runtime.app import limits
 from agent_runtime.app.asgi import Reply, Request
 from agent_runtime.app.errors import SERVER, ApiError
+from agent_runtime.guard.siblings import Voucher
 
 HOP_HEADER = b"x-agentsystem-hop"
 _PASSED_ON = (b"x-session-id", b"traceparent", b"tracestate")
@@ -35,8 +36,10 @@ class Forwarder:
     leaves in the very moment in which we use it.
     """
 
-    def __init__(self, http: aiohttp.ClientSession) -> None:
+    def __init__(self, http: aiohttp.ClientSession, voucher: Voucher | None = None) -> None:
+        """`voucher` tells siblings who asks, where they want to know."""
         self._http = http
+        self._voucher = voucher
 
     async def forward(
         self, sibling: Sibling, body: bytes, named: str | None, request: Request, reply: Reply
@@ -52,6 +55,8 @@ class Forwarder:
             if value := request.header(name):
                 headers[name.decode()] = value
         url = sibling.url.rstrip("/") + request.path  # one of ours, or nobody would be here
+        if self._voucher is not None:
+            headers |= await self._voucher.headers(request.principal)
         await self._pass(sibling, url, body, headers, reply)
 
     async def _pass(

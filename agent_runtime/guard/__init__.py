@@ -1,1 +1,4 @@
-"""What protects a system and the people who use it; the parts that every layer may import."""
+"""Who may ask what and how much of it, and which data passes: principals, limits, personal data.
+
+The parts that every layer may import.
+"""

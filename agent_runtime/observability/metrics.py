@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from agent_runtime.observability.guard_metrics import GuardMetrics
 from agent_runtime.observability.load import LoadWindow
 from agent_runtime.observability.pii_metrics import PiiMetrics
 
@@ -74,6 +75,11 @@ class Metrics:
         self.in_flight = Gauge(
             "agent_requests_in_flight", "Chat requests being answered now.", registry=reg
         )
+        self.queued = Gauge("agent_queue_depth", "Chat requests that wait.", registry=reg)
+        self.oldest_wait = Gauge(
+            "agent_queue_oldest_seconds", "How long the first of them has been waiting.",
+            registry=reg,
+        )  # fmt: skip
         self.sessions = Gauge("agent_sessions", "Sessions in the store.", registry=reg)
         self.draining = Gauge("agent_draining", "1 after SIGTERM.", registry=reg)
         self.active_agents = Gauge(
@@ -81,6 +87,7 @@ class Metrics:
         )
         self.load = LoadWindow()
         self.pii = PiiMetrics(reg)
+        self.guard = GuardMetrics(reg)
         self._series: dict[tuple[str, str], _Series] = {}
         self._token_series: dict[str, tuple[Counter, Counter]] = {}
 

@@ -8,16 +8,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from agent_runtime.guard.principal import ANONYMOUS, Principal
+
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is asked: the whole conversation, and the client's options for it."""
+    """What a model is asked: the whole conversation, the client's options for it, and who asks."""
 
     agent: str
     messages: Sequence[Json]
     options: Json = field(default_factory=dict)
+    principal: Principal = ANONYMOUS
 
 
 @dataclass(frozen=True, slots=True)

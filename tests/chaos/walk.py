@@ -125,7 +125,31 @@ _ON_DISK: Object = {
         "sessions": {"store": "SQLite", "sqlite": {"size": "1Gi", "storageClassName": "standard"}}
     },
 }
-HOMES = (_FULL, _ON_DISK)
+_KEY_FILE: Object = {"name": "callers", "key": "keys"}
+_BY_KEY: Object = {
+    **_FULL,
+    "guard": {
+        "auth": {"type": "APIKey", "apiKeys": {"secretRef": _KEY_FILE}},
+        "limits": {"concurrentRequests": 50},
+    },
+}
+_JWT: Object = {
+    "issuer": "https://id.example.com",
+    "audience": "support",
+    "clockSkew": "20s",
+    "claims": {"tenant": "org", "roles": "roles", "priority": "plan"},
+}
+_BY_TOKEN: Object = {
+    **_FULL,
+    "guard": {
+        "auth": {"type": "JWT", "jwt": {**_JWT, "jwksURL": "https://id.example.com/keys"}},
+    },
+}
+_BY_SHARED_KEY: Object = {
+    **_FULL,
+    "guard": {"auth": {"type": "JWT", "jwt": {**_JWT, "sharedKeySecretRef": _KEY_FILE}}},
+}
+HOMES = (_FULL, _ON_DISK, _BY_KEY, _BY_TOKEN, _BY_SHARED_KEY)
 
 
 @dataclass(frozen=True, slots=True)

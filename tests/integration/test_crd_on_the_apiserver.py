@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from agentsystem_operator.api import crd as generator
-from tests.contract.api.resources import changed
+from tests.contract.api.resources import API_KEYS, changed
 from tests.integration import crd
 from tests.kube import Kube
 
@@ -110,7 +110,8 @@ def test_volume_may_be_changed_by_way_of_memory(system: Kube) -> None:
 
 def test_volume_of_a_tier_that_chooses_sqlite_is_fixed_too(served: Kube) -> None:
     """Stating another size for the claims that tier Testing has already made is refused."""
-    body = changed({"metadata.name": NAME, "spec.tier": "Testing"})
+    tier = {"spec.tier": "Testing", "spec.guard.auth": API_KEYS}
+    body = changed({"metadata.name": NAME, **tier})
     crd.create(served, body, dry_run=False).raise_for_status()
     try:
         stated = {"store": "SQLite", "sqlite": {"size": "2Gi"}}

@@ -130,6 +130,14 @@ class SessionStore(StrEnum):
     POSTGRES = "Postgres"
 
 
+class AuthType(StrEnum):
+    """How callers say who they are."""
+
+    NONE = "None"
+    API_KEY = "APIKey"
+    JWT = "JWT"
+
+
 class ProviderType(StrEnum):
     """What answers: a script of one's own, or an endpoint, by the API that it speaks."""
 

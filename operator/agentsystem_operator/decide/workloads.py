@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentsystem_operator.api.guard import Guard
+from agentsystem_operator.api.guard import Auth, Guard
 from agentsystem_operator.api.kubernetes import EnvVar, ResourceRequirements
 from agentsystem_operator.api.spec import (
     Agent,
@@ -63,6 +63,9 @@ class Workload:
     runtime: Runtime
     network: Network
     guard: Guard
+    auth: Auth | None
+    """How callers are known; None where nobody is asked."""
+    has_siblings: bool
     image: str
     defaults: TierDefaults
     replicas: int
@@ -82,6 +85,16 @@ class Workload:
     def shares_sessions(self) -> bool:
         """Whether every pod of the agent knows every session."""
         return self.sessions.store is not SessionStore.MEMORY or self.replicas <= 1
+
+    @property
+    def vouches(self) -> bool:
+        """Whether the agent passes requests on to siblings that want to know who asks."""
+        return self.auth is not None and bool(self.siblings)
+
+    @property
+    def believes(self) -> bool:
+        """Whether the entry passes requests on to the agent, and tells it who asks."""
+        return self.auth is not None and self.has_siblings and not self.is_entry
 
     @property
     def env(self) -> tuple[EnvVar, ...]:
@@ -161,6 +174,8 @@ def _of_agent(
         runtime=spec.runtime,
         network=spec.network,
         guard=spec.guard,
+        auth=spec.auth,
+        has_siblings=len(spec.agents) > 1,
         image=given.image,
         defaults=table,
         replicas=given.replicas,
@@ -201,7 +216,8 @@ def _declared(
 ) -> Mapping[str, Any]:
     """Return all that the user said and that reaches this agent's pods, defaults left out."""
     sessions = spec.memory.sessions
-    guard = spec.guard.stated()
+    # that nobody is asked counts as nothing said
+    guard = _without(spec.guard.stated(), *(() if spec.auth else ("auth",)))
     shared = stores.used(spec.stores, sessions, providers).stated()
     return {
         # only where there are any, or every system would seem to have been changed

@@ -11,7 +11,7 @@ from agentsystem_operator.api.kubernetes import KeyReference
 from agentsystem_operator.decide.workloads import Workload
 from agentsystem_operator.model import names
 from agentsystem_operator.model.references import Kind
-from agentsystem_operator.plan import agent_config, pii_config
+from agentsystem_operator.plan import agent_config, guard, pii_config
 
 GRACE_S = 30
 """terminationGracePeriodSeconds: what a pod has, in all, from being told to stop to SIGKILL."""
@@ -174,6 +174,7 @@ def _mounts(workload: Workload) -> Iterator[dict[str, Any]]:
         yield {"name": _PII_VOLUME, "mountPath": path, "readOnly": True}
     if workload.keeps_sessions_on_disk:
         yield {"name": "data", "mountPath": DATA_DIR}
+    yield from guard.mounts(workload)
 
 
 def _volumes(workload: Workload, revision: str) -> Iterator[dict[str, Any]]:
@@ -193,6 +194,7 @@ def _volumes(workload: Workload, revision: str) -> Iterator[dict[str, Any]]:
     if workload.keeps_sessions_on_disk:
         claim = names.agent_child(key, agent, Kind.PERSISTENT_VOLUME_CLAIM).name
         yield {"name": "data", "persistentVolumeClaim": {"claimName": claim}}
+    yield from guard.volumes(workload)
 
 
 def _projected(ref: KeyReference, file: str) -> dict[str, Any]:

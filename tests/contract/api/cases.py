@@ -3,6 +3,7 @@
 from tests.contract.api.table import (
     bounds,
     endpoints,
+    guard,
     names,
     network,
     pii,
@@ -24,4 +25,5 @@ CASES = (
     *stores.CASES,
     *bounds.CASES,
     *pii.CASES,
+    *guard.CASES,
 )

@@ -23,6 +23,7 @@ PAGES = (
     "docs/operations.md",
     "docs/privacy.md",
     "docs/runtime.md",
+    "docs/security.md",
     "docs/simulator.md",
     "docs/supply-chain.md",
     "docs/your-cluster.md",
