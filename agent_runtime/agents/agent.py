@@ -6,12 +6,13 @@ client has no answer and asks again; the other way round it would rely on a turn
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent_runtime.agents.reply import ReplyBuilder
 from agent_runtime.memory.sessions import Session
 from agent_runtime.providers import tokens
 from agent_runtime.providers.base import Answer, Chunk, Json, Prompt, Provider
+from agent_runtime.providers.receipt import Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Turn:
     messages: Sequence[Json]
     options: Json
     session: Session | None = None
+    receipt: Receipt = field(default_factory=Receipt, compare=False)
 
 
 class Agent:
@@ -62,4 +64,4 @@ class Agent:
     async def _prompt(self, turn: Turn) -> Prompt:
         history = await turn.session.history() if turn.session else []
         messages = [*self._instructions, *history, *turn.messages]
-        return Prompt(agent=self.name, messages=messages, options=turn.options)
+        return Prompt(self.name, messages, turn.options, turn.receipt)

@@ -32,6 +32,9 @@ from agent_runtime.app.contract import (
 )
 from agent_runtime.app.forward import Forwarder
 from agent_runtime.app.stores import opened
+from agent_runtime.cost import prices
+from agent_runtime.cost.accounts import Accounts, Payee
+from agent_runtime.cost.meter import Metered, Rate
 from agent_runtime.memory.base import Retention, SessionStore
 from agent_runtime.memory.in_process import MemoryStore
 from agent_runtime.memory.sessions import Sessions
@@ -92,7 +95,7 @@ def _assemble(
         siblings={s.name: Sibling(s.name, s.url) for s in config.siblings},
     )
     metrics.active_agents.set(len(directory.own))
-    chat = ChatEndpoint(directory, sessions, forwarder, admission, metrics)
+    chat = ChatEndpoint(directory, sessions, forwarder, admission, metrics, workshop.accounts)
     models, probes = ModelsEndpoint(directory), Probes(admission)
     return Runtime(
         api=Application(
@@ -107,7 +110,9 @@ def _assemble(
         ),
         metrics=Application(
             {
-                ("GET", "/metrics"): MetricsEndpoint(metrics, admission, workshop.keys, sessions),
+                ("GET", "/metrics"): MetricsEndpoint(
+                    metrics, admission, workshop.keys, sessions, workshop.accounts
+                ),
                 ("GET", "/health"): probes.health,
             },
             admission,
@@ -124,6 +129,8 @@ class _Workshop:
 
     def __init__(self, config: Config, http: aiohttp.ClientSession, metrics: Metrics) -> None:
         self.metrics = metrics
+        self.accounts = Accounts(metrics)
+        self._prices = prices.table()
         self.keys: dict[str, KeyFile] = {}
         self._config = config
         self._http = http
@@ -161,14 +168,21 @@ class _Workshop:
                     self.keys[entry.name] = KeyFile(entry.name, path, origin=key.origin)
 
     def _provider(self, link: Link) -> Provider:
-        """Return a model with all its wrappers, the outermost first: breaker, log and counters."""
+        """Return a model with all its wrappers, the outermost first: breaker, meter, log."""
         model = link.model or ""
         if (link.provider, model) not in self._guarded:
             watched = Watched(link.provider, self._model(link), self.metrics)
+            metered = Metered(self._rate(link), watched, self.accounts)
             gauge = self.metrics.breaker(link.provider, model)
             breaker = Breaker(changed=gauge.set)
-            self._guarded[link.provider, model] = Guarded(link.provider, watched, breaker)
+            self._guarded[link.provider, model] = Guarded(link.provider, metered, breaker)
         return self._guarded[link.provider, model]
+
+    def _rate(self, link: Link) -> Rate:
+        price = (
+            prices.FREE if link.provider in self._scripted else self._prices.of(link.model or "")
+        )
+        return Rate(Payee(link.provider, link.model or ""), price)
 
     def _model(self, link: Link) -> Provider:
         if scripted := self._scripted.get(link.provider):

@@ -7,15 +7,17 @@ from typing import Any, assert_never
 
 from agent_runtime.agents.agent import Agent, Turn
 from agent_runtime.agents.directory import Directory, Sibling, Unknown
-from agent_runtime.app import chat_request, chat_wire, errors
+from agent_runtime.app import chat_request, chat_wire, errors, receipts
 from agent_runtime.app.admission import Admission, Interruption, Slot
 from agent_runtime.app.asgi import ClientGone, Reply, Request
 from agent_runtime.app.chat_request import ChatRequest
 from agent_runtime.app.errors import ApiError
 from agent_runtime.app.forward import Forwarder
+from agent_runtime.cost.accounts import Accounts
 from agent_runtime.memory.sessions import SESSION_ID, Session, Sessions
 from agent_runtime.observability.metrics import NO_AGENT, Metrics
 from agent_runtime.providers.base import Chunk, Json
+from agent_runtime.providers.receipt import Receipt
 
 SESSION_HEADER = b"x-session-id"
 
@@ -30,6 +32,7 @@ class ChatEndpoint:
         forwarder: Forwarder,
         admission: Admission,
         metrics: Metrics,
+        accounts: Accounts,
     ) -> None:
         """`sessions` is None when the configured store cannot offer them."""
         self._directory = directory
@@ -37,6 +40,7 @@ class ChatEndpoint:
         self._forwarder = forwarder
         self._admission = admission
         self._metrics = metrics
+        self._accounts = accounts
 
     async def __call__(self, request: Request, reply: Reply) -> None:
         """Answer one request, and count it."""
@@ -48,6 +52,7 @@ class ChatEndpoint:
         except ClientGone:
             call.outcome = str(Interruption.CLIENT_GONE)
         except errors.FORESEEN as exc:
+            self._tell(call)
             await reply.fail(errors.of(exc))
         finally:
             seconds = time.perf_counter() - started
@@ -86,12 +91,14 @@ class ChatEndpoint:
 
     async def _answer_here(self, call: "_Call", asked: ChatRequest, agent: Agent) -> None:
         async with self._session(call.request, agent) as session:
-            turn = Turn(asked.messages, asked.options, session)
+            call.receipt = receipts.of(session=call.request.header(SESSION_HEADER))
+            turn = Turn(asked.messages, asked.options, session, call.receipt)
             if asked.stream:
                 await self._stream(call, asked, agent, turn)
                 return
             answer = await agent.complete(turn)
-            self._count_tokens(agent, answer.usage)
+            self._count_tokens(call, answer.usage)
+            self._tell(call)
             await call.reply.json_bytes(chat_wire.completion(call.id, agent.name, answer))
 
     async def _stream(self, call: "_Call", asked: ChatRequest, agent: Agent, turn: Turn) -> None:
@@ -105,7 +112,9 @@ class ChatEndpoint:
                 if chunk.finish_reason is None:
                     await call.reply.events(writer.event(chunk))
         usage = last.usage or {}
-        self._count_tokens(agent, usage)
+        self._count_tokens(call, usage)
+        if call.receipt is not None:
+            usage = receipts.with_cost(usage, call.receipt)
         ending = writer.event(last) + writer.usage_event(usage) + chat_wire.DONE
         await call.reply.end_stream(ending)
 
@@ -123,10 +132,16 @@ class ChatEndpoint:
         async with self._sessions.turn(agent.name, session_id) as session:
             yield session
 
-    def _count_tokens(self, agent: Agent, usage: Json) -> None:
+    def _count_tokens(self, call: "_Call", usage: Json) -> None:
         self._metrics.tokens_used(
-            agent.name, _number(usage, "prompt_tokens"), _number(usage, "completion_tokens")
+            call.agent, _number(usage, "prompt_tokens"), _number(usage, "completion_tokens")
         )
+
+    def _tell(self, call: "_Call") -> None:
+        """Say in the answer's headers what is known of its cost."""
+        if call.receipt is not None:
+            told = receipts.headers(call.receipt, call.agent, self._accounts)
+            call.reply.tell(told)
 
 
 class _Call:
@@ -138,6 +153,7 @@ class _Call:
         self.id = call_id
         self.agent = NO_AGENT
         self.outcome: str | None = None
+        self.receipt: Receipt | None = None
 
 
 def _status(reply: Reply) -> str:

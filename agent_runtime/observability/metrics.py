@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from agent_runtime.observability.money import MoneyMetrics
+
 NO_AGENT = "-"  # a request that named no agent of ours; no agent can be called so
 # requests take from a millisecond (scripted) to minutes (a slow model); 5 and 10 s are alert bounds
 _DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 120, 300)
@@ -68,6 +70,7 @@ class Metrics:
         self.active_agents = Gauge(
             "multiagent_active_agents", "Agents that this process answers for.", registry=reg
         )
+        self.money = MoneyMetrics(reg)
         self._series: dict[tuple[str, str], _Series] = {}
         self._token_series: dict[str, tuple[Counter, Counter]] = {}
 

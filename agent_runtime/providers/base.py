@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from agent_runtime.providers.receipt import Receipt
+
 Json = dict[str, Any]
 
 
@@ -18,6 +20,8 @@ class Prompt:
     agent: str
     messages: Sequence[Json]
     options: Json = field(default_factory=dict)
+    receipt: Receipt = field(default_factory=Receipt, compare=False)
+    """Where the wrappers say what they did for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class Answer:
     message: Json
     finish_reason: str
     usage: Json
+    estimated: bool = False
+    """Whether the usage is counted by us, since the provider did not tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,8 @@ class ProviderError(Exception):
         self.retry_after_s = retry_after_s
         self.detail = detail
         self.after = after
+        self.usage: Json | None = None
+        """What a stream had told of its cost before it failed."""
 
 
 class Provider(Protocol):
