@@ -6,7 +6,7 @@ client has no answer and asks again; the other way round it would rely on a turn
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent_runtime.agents.reply import ReplyBuilder
 from agent_runtime.guard.principal import ANONYMOUS, Principal
@@ -21,6 +21,7 @@ from agent_runtime.providers.base import (
     Texts,
     Vectors,
 )
+from agent_runtime.providers.receipt import Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Turn:
     options: Json
     session: Session | None = None
     principal: Principal = ANONYMOUS
+    receipt: Receipt = field(default_factory=Receipt, compare=False)
 
 
 class Agent:
@@ -73,11 +75,13 @@ class Agent:
                 counted = chunk.usage or tokens.estimate(prompt.messages, tokens.text_of(message))
                 yield Chunk(chunk.delta, chunk.finish_reason, counted)
 
-    async def embed(self, inputs: Sequence[str | Sequence[int]], options: Json) -> Vectors:
+    async def embed(
+        self, inputs: Sequence[str | Sequence[int]], options: Json, receipt: Receipt | None = None
+    ) -> Vectors:
         """Return a vector for each input; instructions and sessions have no part in it."""
-        return await self._provider.embed(Texts(self.name, inputs, options))
+        return await self._provider.embed(Texts(self.name, inputs, options, receipt or Receipt()))
 
     async def _prompt(self, turn: Turn) -> Prompt:
         history = await turn.session.history() if turn.session else []
         messages = [*self._instructions, *history, *turn.messages]
-        return Prompt(self.name, messages, turn.options, turn.principal)
+        return Prompt(self.name, messages, turn.options, turn.principal, turn.receipt)

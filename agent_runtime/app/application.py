@@ -13,6 +13,7 @@ from agent_runtime.app.admission import Admission
 from agent_runtime.app.asgi import ClientGone, Receive, Reply, Request, Scope, Send
 from agent_runtime.app.errors import ApiError
 from agent_runtime.app.gate import Gate
+from agent_runtime.cost.accounts import Accounts
 from agent_runtime.memory.base import StoreUnavailable
 from agent_runtime.memory.sessions import Sessions
 from agent_runtime.observability.metrics import Metrics
@@ -135,11 +136,13 @@ class MetricsEndpoint:
         admission: Admission,
         keys: dict[str, KeyFile],
         sessions: Sessions | None,
+        accounts: Accounts,
     ) -> None:
         self._metrics = metrics
         self._admission = admission
         self._keys = keys
         self._sessions = sessions
+        self._accounts = accounts
 
     async def __call__(self, _request: Request, reply: Reply) -> None:
         """Answer in Prometheus' text format."""
@@ -148,6 +151,7 @@ class MetricsEndpoint:
         now = asyncio.get_running_loop().time()
         self._metrics.oldest_wait.set(self._admission.oldest_wait_s(now))
         self._metrics.draining.set(self._admission.draining)
+        self._accounts.show()
         for provider, key in self._keys.items():
             self._metrics.key_missing.labels(provider).set(await key.is_missing())
         await self._count_sessions()

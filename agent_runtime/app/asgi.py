@@ -90,6 +90,7 @@ class Reply:
         self._send = send
         self._common: Headers = [*SECURITY, (b"connection", b"close")] if close else SECURITY
         self._id: Headers = []
+        self._told: Headers = []
         self._sent = 0  # events of the stream
         self.frame: Callable[[ApiError, int], bytes] = lambda error, _sent: error.frame()
         """Writes the last event of a stream that failed after so many events."""
@@ -101,6 +102,10 @@ class Reply:
         """Give the reply an id that people can quote, instead of the one it may have."""
         self._id = [(b"x-request-id", request_id.encode())]
 
+    def tell(self, headers: Headers) -> None:
+        """Add headers to those that the answer will have, instead of those told before."""
+        self._told = headers
+
     async def body(self, status: int, body: bytes, headers: Headers) -> None:
         """Answer with a whole body."""
         self.status, self.ended = status, True
@@ -109,7 +114,7 @@ class Reply:
             {
                 "type": "http.response.start",
                 "status": status,
-                "headers": [*self._common, *self._id, length, *headers],
+                "headers": [*self._common, *self._id, *self._told, length, *headers],
             }
         )
         await self._send({"type": "http.response.body", "body": body})
@@ -125,7 +130,7 @@ class Reply:
     async def begin_stream(self) -> None:
         """Begin a stream of server-sent events."""
         self.status = 200
-        headers = [*self._common, *self._id, *_STREAM]
+        headers = [*self._common, *self._id, *self._told, *_STREAM]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def events(self, events: bytes) -> None:

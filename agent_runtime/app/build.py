@@ -51,6 +51,9 @@ from agent_runtime.app.gate import Gate
 from agent_runtime.app.reporting import Reporter, Standing
 from agent_runtime.app.stores import opened
 from agent_runtime.channel.client import Client
+from agent_runtime.cost import prices
+from agent_runtime.cost.accounts import Accounts, Payee
+from agent_runtime.cost.meter import Metered, Rate
 from agent_runtime.memory.base import SessionStore
 from agent_runtime.memory.sessions import Sessions
 from agent_runtime.observability.metrics import Metrics
@@ -143,11 +146,12 @@ def _assemble(
         siblings={s.name: Sibling(s.name, s.url) for s in config.siblings},
     )
     metrics.active_agents.set(len(directory.own))
+    accounts = workshop.accounts
     completions, responses = (
-        ChatEndpoint(dialect, directory, sessions, forwarder, admission, metrics)
+        ChatEndpoint(dialect, directory, sessions, forwarder, admission, metrics, accounts)
         for dialect in (chat_wire.Completions(), responses_wire.Responses())
     )
-    embeddings = EmbeddingsEndpoint(directory, forwarder, admission, metrics)
+    embeddings = EmbeddingsEndpoint(directory, forwarder, admission, metrics, accounts)
     models, probes = ModelsEndpoint(directory), Probes(admission)
     return Runtime(
         api=Application(
@@ -165,7 +169,9 @@ def _assemble(
         ),
         metrics=Application(
             {
-                ("GET", "/metrics"): MetricsEndpoint(metrics, admission, workshop.keys, sessions),
+                ("GET", "/metrics"): MetricsEndpoint(
+                    metrics, admission, workshop.keys, sessions, workshop.accounts
+                ),
                 ("GET", "/health"): probes.health,
             },
             admission,
@@ -190,6 +196,8 @@ class _Workshop:
     ) -> None:
         self.metrics = metrics
         self._limits_of = limits_of
+        self.accounts = Accounts(metrics)
+        self._prices = prices.table()
         self.keys: dict[str, KeyFile] = {}
         self._config = config
         self._protection = protecting.protection_of(config.guard, metrics)
@@ -243,17 +251,24 @@ class _Workshop:
                     self.keys[entry.name] = KeyFile(entry.name, path, origin=key.origin)
 
     def _provider(self, link: Link) -> Provider:
-        """Return a model with all its wrappers, the outermost first: breaker, limit, counters."""
+        """Return a model with all its wrappers, the outermost first: breaker, meter, limit, log."""
         model = link.model or ""
         if (link.provider, model) not in self._guarded:
             asked: Provider = Watched(link.provider, self._model(link), self.metrics)
             if limiter := self._limits_of.get(link.provider):
                 refused = self.metrics.limited(link.provider).inc
                 asked = Limited(link.provider, asked, limiter, refused)
+            metered = Metered(self._rate(link), asked, self.accounts)
             gauge = self.metrics.breaker(link.provider, model)
             breaker = Breaker(changed=functools.partial(self._moved, gauge))
-            self._guarded[link.provider, model] = Guarded(link.provider, asked, breaker)
+            self._guarded[link.provider, model] = Guarded(link.provider, metered, breaker)
         return self._guarded[link.provider, model]
+
+    def _rate(self, link: Link) -> Rate:
+        price = (
+            prices.FREE if link.provider in self._scripted else self._prices.of(link.model or "")
+        )
+        return Rate(Payee(link.provider, link.model or ""), price)
 
     def _moved(self, gauge: Gauge, state: State) -> None:
         gauge.set(state)

@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 
 from agent_runtime.agents.directory import Sibling
-from agent_runtime.app import limits
+from agent_runtime.app import limits, receipts
 from agent_runtime.app.asgi import Reply, Request
 from agent_runtime.app.errors import SERVER, ApiError
 from agent_runtime.guard.siblings import Voucher
@@ -66,6 +66,13 @@ class Forwarder:
             async with await self._post(url, body, headers) as response:
                 if _REQUEST_ID.fullmatch(theirs := response.headers.get("x-request-id", "")):
                     reply.identify(theirs)  # it is the completion's id as well
+                reply.tell(
+                    [
+                        (name.encode(), response.headers[name].encode("latin-1"))
+                        for name in receipts.ALL
+                        if name in response.headers
+                    ]
+                )
                 if response.content_type == "text/event-stream" and response.status == 200:
                     await _pass_stream(response, reply)
                 else:

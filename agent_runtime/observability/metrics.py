@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from agent_runtime.observability.guard_metrics import GuardMetrics
 from agent_runtime.observability.load import LoadWindow
+from agent_runtime.observability.money import MoneyMetrics
 from agent_runtime.observability.pii_metrics import PiiMetrics
 
 NO_AGENT = "-"  # a request that named no agent of ours; no agent can be called so
@@ -88,6 +89,7 @@ class Metrics:
         self.load = LoadWindow()
         self.pii = PiiMetrics(reg)
         self.guard = GuardMetrics(reg)
+        self.money = MoneyMetrics(reg)
         self._series: dict[tuple[str, str], _Series] = {}
         self._token_series: dict[str, tuple[Counter, Counter]] = {}
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from agent_runtime.guard.principal import ANONYMOUS, Principal
+from agent_runtime.providers.receipt import Receipt
 
 Json = dict[str, Any]
 
@@ -21,6 +22,8 @@ class Prompt:
     messages: Sequence[Json]
     options: Json = field(default_factory=dict)
     principal: Principal = ANONYMOUS
+    receipt: Receipt = field(default_factory=Receipt, compare=False)
+    """Where the wrappers say what they did for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Answer:
     message: Json
     finish_reason: str
     usage: Json
+    estimated: bool = False
+    """Whether the usage is counted by us, since the provider did not tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class Texts:
     agent: str
     inputs: Sequence[str | Sequence[int]]
     options: Json = field(default_factory=dict)
+    receipt: Receipt = field(default_factory=Receipt, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,8 @@ class ProviderError(Exception):
         self.retry_after_s = retry_after_s
         self.detail = detail
         self.after = after
+        self.usage: Json | None = None
+        """What a stream had told of its cost before it failed."""
 
 
 class Provider(Protocol):

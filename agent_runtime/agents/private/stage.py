@@ -36,6 +36,7 @@ from agent_runtime.providers.base import (
     Texts,
     Vectors,
 )
+from agent_runtime.providers.receipt import Receipt
 
 _AT_ONCE_BYTES = 100_000  # takes a millisecond; what is made to be slow takes a second
 
@@ -111,7 +112,9 @@ class PrivateAgent(Agent):
                     for piece in restored.pieces(chunk):
                         yield piece
 
-    async def embed(self, inputs: Sequence[str | Sequence[int]], options: Json) -> Vectors:
+    async def embed(
+        self, inputs: Sequence[str | Sequence[int]], options: Json, receipt: Receipt | None = None
+    ) -> Vectors:
         """Return the vectors of the texts without what the rules are about.
 
         Token ids cannot be searched for it, and are refused.
@@ -122,7 +125,7 @@ class PrivateAgent(Agent):
         turn = Turn([{"role": "user", "content": text} for text in inputs], options)
         async with self._private(turn) as private:
             texts = [message["content"] for message in private.messages]
-            return await super().embed(texts, private.options)
+            return await super().embed(texts, private.options, receipt)
 
     async def _prompt(self, turn: Turn) -> Prompt:
         prompt = await super()._prompt(turn)
