@@ -113,7 +113,16 @@ _FULL: Object = {
             "passwordSecretRef": _PASSWORD,
         },
     },
-    "guard": {"encryption": {"keysSecretRef": {"name": "keys", "key": "fernet"}}},
+    "guard": {
+        "encryption": {"keysSecretRef": {"name": "keys", "key": "fernet"}},
+        "pii": {
+            "keySecretRef": {"name": "keys", "key": "pii"},
+            "kinds": [{"kind": "Email", "policy": "Mask", "restore": True}],
+            "patterns": [
+                {"name": "order", "pattern": "ORD-\\d{6}", "policy": "Hash", "restore": False}
+            ],
+        },
+    },
     "network": {
         "egress": [{"to": _PEERS, "ports": [{"protocol": "TCP", "port": 8443, "endPort": 8450}]}],
         "ingressFrom": _PEERS,
@@ -244,7 +253,7 @@ def wrongs(value: Any, node: Mapping[str, Any]) -> list[Any]:
     if isinstance(value, str):
         if "maxLength" in node and "enum" not in node:
             found.append(_long(value, node["maxLength"] + 1))
-        found.append(" No Such Thing!" if "enum" in node or "pattern" in node else {"no": "text"})
+        found.append(" (No Such Thing!" if "enum" in node or "pattern" in node else {"no": "text"})
     if isinstance(value, list) and "maxItems" in node:
         found.append(_many(value, node["maxItems"] + 1))
     return found
