@@ -9,7 +9,7 @@ import pytest
 from agentsystem_operator.api import crd as generator
 from tests.contract.api.resources import API_KEYS, changed
 from tests.integration import crd
-from tests.kube import Kube
+from tests.kube import Kube, eventually
 
 NAME = "crd-changes"
 SQLITE = {"metadata.name": NAME, "spec.memory.sessions": {"store": "SQLite"}}
@@ -46,7 +46,12 @@ def _paths(schema: dict[str, Any], at: str) -> Iterator[tuple[str, str]]:
 
 def test_every_field_is_explained_in_the_words_of_its_model(served: Kube) -> None:
     """The document behind `kubectl explain` holds each field's own description."""
-    served_schemas = served.http.get("/openapi/v3/apis/agentsystem.dev/v1alpha1").json()
+    document = "/openapi/v3/apis/agentsystem.dev/v1alpha1"
+    # The apiserver writes it a moment after it has begun to serve the kind.
+    eventually(
+        "the document is there", lambda: served.http.get(document).text.startswith("{"), within_s=30
+    )
+    served_schemas = served.http.get(document).json()
     kind = served_schemas["components"]["schemas"]["dev.agentsystem.v1alpha1.AgentSystem"]
     version = generator.build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     for part in ("spec", "status"):

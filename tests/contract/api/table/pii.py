@@ -26,7 +26,6 @@ def _named(name: str) -> dict[str, Any]:
 
 EMAIL = {"kind": "Email", "policy": "Mask", "restore": True}
 AT = f"{PATTERNS}[0].pattern"
-MUST_BE = "must be characters"
 
 CASES = (
     good("no guard of anything", {"spec.guard": {}}),
@@ -79,15 +78,15 @@ CASES = (
     _searches("x" * 100),
     _searches("x" * 101, AT),
     _searches("", AT),
-    _searches("(a+)+b", AT, says=MUST_BE),
-    _searches("a+", AT, says=MUST_BE),
-    _searches("a.b", AT, says=MUST_BE),
-    _searches("a|b", AT, says=MUST_BE),
-    _searches("a?b", AT, says=MUST_BE),
-    _searches("[^a]b", AT, says=MUST_BE),
-    _searches("[z-a]b", AT, says=MUST_BE),
-    _searches(r"\w{3}", AT, says=MUST_BE),
-    _searches("ab{0}", AT, says=MUST_BE),
-    _searches("ab{100}", AT, says=MUST_BE),
+    _searches("(a+)+b", AT),
+    _searches("a+", AT),
+    _searches("a.b", AT),
+    _searches("a|b", AT),
+    _searches("a?b", AT),
+    _searches("[^a]b", AT),
+    _searches("[z-a]b", AT),
+    _searches(r"\w{3}", AT),
+    _searches("ab{0}", AT),
+    _searches("ab{100}", AT),
     _searches("ab{3,2}", AT, says="has {n,m} with m below n; write the smaller number first"),
 )
