@@ -41,10 +41,13 @@ def test_an_acknowledged_turn_survives_the_death_of_its_pod(operator: Kube, ns: 
     eventually("the new pod remembers", remembered, within_s=90, every_s=1)
 
 
-def test_create_to_ready_costs_twelve_writes_and_rest_costs_none(
+def test_create_to_ready_costs_fourteen_writes_and_rest_costs_none(
     operator: Kube, ns: str, cluster_name: str
 ) -> None:
-    """8 children, 1 hand-over of replicas, 2 status, at most 1 Event; then nothing for 60 s."""
+    """9 children, 1 hand-over of replicas, 3 status, at most 1 Event; then nothing for 60 s.
+
+    The third status is that of the providers, when the first pod has told of them.
+    """
     operator.apply(builders.system("lean", ns))
     eventually(
         "ready", lambda: is_true(operator.get("AgentSystem", "lean", ns), "Ready"), within_s=60
@@ -57,10 +60,10 @@ def test_create_to_ready_costs_twelve_writes_and_rest_costs_none(
         every_s=5,
     )
     writes = audit.writes(cluster_name, user=OPERATOR_USER, namespace=ns)
-    assert len(writes) <= 12, writes
+    assert len(writes) <= 14, writes
     kinds = [w.resource for w in writes]
     assert kinds.count("deployments") == 2, writes
-    assert kinds.count("agentsystems/status") == 2, writes
+    assert kinds.count("agentsystems/status") <= 3, writes
     assert kinds.count("events") <= 1, writes
 
 

@@ -148,13 +148,19 @@ class _Judge:
         past = self.unrest.get(key, Unrest())
         if (again := self._listens_until()) is not None:
             return before or self._new(name, ProviderState.UNKNOWN, ""), (key, past), again
-        if before is None:
+        if before is None or self._is_first_word(before, state, past):
             return self._new(name, state, reason), (key, past), None
         shown = damping.decide(
             shown=_RANK[before.state], heard=_RANK[state], unrest=past, now=self.now
         )
         finding = self._new(name, state, reason) if shown.now else before
         return finding, (key, shown.unrest), shown.look_again
+
+    @staticmethod
+    def _is_first_word(before: Finding, state: ProviderState, past: Unrest) -> bool:
+        """Say whether nothing was known and nothing has gone wrong: what is heard is news then."""
+        unknown = ProviderState.UNKNOWN
+        return before.state is unknown and state is not unknown and past == Unrest()
 
     def route(
         self, name: str, chain: tuple[str, ...]

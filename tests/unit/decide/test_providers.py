@@ -157,6 +157,23 @@ def test_a_new_system_begins_unknown() -> None:
     assert outlook({}).providers[0] == Finding("sim", U, NOW)
 
 
+def test_the_first_word_of_a_provider_is_news_at_once() -> None:
+    """It goes into the same status as the route's, so that a new system is written once less."""
+    found = outlook({UP_NOW: 1}, reported=status("Unknown", active=""))
+
+    assert found.providers[0] == Finding("sim", H, NOW)
+    assert found.routes == (Way("chat", "sim", "sim"),)
+    assert found.look_again is None
+
+
+def test_silence_after_trouble_ends_as_slowly_as_the_trouble_would() -> None:
+    past = {"provider/sim": Unrest(None, 2, NOW - timedelta(seconds=30))}
+    found = outlook({UP_NOW: 1}, reported=status("Unknown", active=""), unrest=past)
+
+    assert found.providers[0].state is U
+    assert found.look_again == NOW + timedelta(seconds=6)
+
+
 @pytest.mark.parametrize(
     "reported",
     [

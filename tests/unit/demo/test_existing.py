@@ -90,7 +90,7 @@ def test_a_context_goes_with_e2e_alone() -> None:
 
 def test_what_needs_a_dev_cluster_is_skipped_on_a_context_and_says_so() -> None:
     """Both who drives dev clusters and who asks for the audit log of one."""
-    counted = "create_to_ready_costs_twelve_writes_and_rest_costs_none"
+    counted = "create_to_ready_costs_fourteen_writes_and_rest_costs_none"
     done = command(
         *("-m", "pytest", "-q", "tests/e2e/test_devcluster_egress.py"),
         f"tests/e2e/test_apply_to_answer.py::test_{counted}",
