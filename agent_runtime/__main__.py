@@ -1,7 +1,8 @@
 """`agent-runtime serve --config FILE`: reads the config, opens the ports, serves until SIGTERM.
 
-`agent-runtime simulate` plays a provider instead. Exit codes: 0 after a signal, 1 if a port or the
-session store cannot be used, 2 if the config or the command line is wrong.
+`agent-runtime simulate` plays a provider instead, `agent-runtime key` makes an API key. Exit
+codes: 0 after a signal, 1 if a port or the session store cannot be used, 2 if the config or the
+command line is wrong.
 """
 
 import argparse
@@ -17,6 +18,8 @@ import uvloop
 
 from agent_runtime import listening
 from agent_runtime.app import config_file, server
+from agent_runtime.guard import api_keys
+from agent_runtime.guard.principal import Priority, Role
 from agent_runtime.memory.base import StoreUnavailable
 from agent_runtime.observability import logs
 from agent_runtime.problems import Invalid
@@ -67,6 +70,21 @@ def _simulate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _key(options: argparse.Namespace) -> int:
+    key, line = api_keys.make(
+        options.id,
+        tenant=options.tenant,
+        roles=[Role(role) for role in options.role or [Role.CHAT]],
+        priority=Priority(options.priority),
+    )
+    sys.stdout.write(f"{key}\n{line}\n")
+    sys.stderr.write(
+        "The first line is the key: it is shown this once, and nobody can get it back.\n"
+        "The second one goes into the file of keys (docs/security.md).\n"
+    )
+    return 0
+
+
 def _complain_about(file: Path, exc: Invalid) -> int:
     lines = [f"  {problem}" for problem in exc.problems]
     return _complain(f"{file} cannot be used:", *lines, code=2)
@@ -83,6 +101,7 @@ def command_line() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="answer for the agents of a rendered config"))
     _add_simulate(commands.add_parser("simulate", help="play a provider that fails on command"))
+    _add_key(commands.add_parser("key", help="make an API key, and the line that lets it in"))
     return parser
 
 
@@ -102,6 +121,22 @@ def _add_simulate(simulate: argparse.ArgumentParser) -> None:
     add("--control-host", default="127.0.0.1", help="address of the control endpoint")
     add("--control-port", type=_port, default=8101, help="/control, /control/counts")
     add("--control", type=Path, help="what to begin with, JSON or YAML, as PUT /control takes it")
+
+
+def _add_key(key: argparse.ArgumentParser) -> None:
+    key.set_defaults(run=_key)
+    add = key.add_argument
+    add("--id", type=_name, required=True, help="who it is for; shown, and part of stored keys")
+    add("--tenant", type=_name, help="whom its sessions, limits and costs belong to")
+    add("--role", choices=list(Role), action="append", help="may be given again; default: Chat")
+    add("--priority", choices=list(Priority), default=Priority.NORMAL, help="default: Normal")
+
+
+def _name(text: str) -> str:
+    try:
+        return api_keys.name(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
 
 
 def _port(text: str) -> int:

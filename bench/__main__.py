@@ -7,12 +7,14 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import channel, faults, operator, report, runtime, simulator
+from bench import channel, faults, operator, overload, privacy, report, runtime, simulator
 
 BENCHES = {
     "channel": channel,
     "faults": faults,
     "operator": operator,
+    "overload": overload,
+    "privacy": privacy,
     "runtime": runtime,
     "simulator": simulator,
 }

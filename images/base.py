@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from images import tools
 
 SUITE = "bookworm"
-RUNS = ("base-files", "ca-certificates", "netbase", "python3")
+# re2 is C++, and its wheel takes the system's library.
+RUNS = ("base-files", "ca-certificates", "libstdc++6", "netbase", "python3")
 BUILDS = (*RUNS, "coreutils", "dash", "findutils", "python3-venv")
 # Dependencies of maintainer scripts only, and what nobody uses without a terminal.
 UNUSED = (

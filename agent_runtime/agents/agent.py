@@ -6,9 +6,10 @@ client has no answer and asks again; the other way round it would rely on a turn
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent_runtime.agents.reply import ReplyBuilder
+from agent_runtime.guard.principal import ANONYMOUS, Principal
 from agent_runtime.memory.sessions import Session
 from agent_runtime.providers import tokens
 from agent_runtime.providers.base import (
@@ -20,15 +21,18 @@ from agent_runtime.providers.base import (
     Texts,
     Vectors,
 )
+from agent_runtime.providers.receipt import Receipt
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a client asks: its new messages, its options, and its session if it has one."""
+    """What a client asks: its new messages, its options, its session if it has one; and who."""
 
     messages: Sequence[Json]
     options: Json
     session: Session | None = None
+    principal: Principal = ANONYMOUS
+    receipt: Receipt = field(default_factory=Receipt, compare=False)
 
 
 class Agent:
@@ -40,6 +44,10 @@ class Agent:
         self._instructions: list[Json] = (
             [{"role": "system", "content": instructions}] if instructions else []
         )
+
+    async def session_id(self, given: str) -> str:
+        """Return the id under which the session that a caller names is kept."""
+        return given
 
     async def complete(self, turn: Turn) -> Answer:
         """Return the whole answer, its turn stored."""
@@ -67,11 +75,13 @@ class Agent:
                 counted = chunk.usage or tokens.estimate(prompt.messages, tokens.text_of(message))
                 yield Chunk(chunk.delta, chunk.finish_reason, counted)
 
-    async def embed(self, inputs: Sequence[str | Sequence[int]], options: Json) -> Vectors:
+    async def embed(
+        self, inputs: Sequence[str | Sequence[int]], options: Json, receipt: Receipt | None = None
+    ) -> Vectors:
         """Return a vector for each input; instructions and sessions have no part in it."""
-        return await self._provider.embed(Texts(self.name, inputs, options))
+        return await self._provider.embed(Texts(self.name, inputs, options, receipt or Receipt()))
 
     async def _prompt(self, turn: Turn) -> Prompt:
         history = await turn.session.history() if turn.session else []
         messages = [*self._instructions, *history, *turn.messages]
-        return Prompt(agent=self.name, messages=messages, options=turn.options)
+        return Prompt(self.name, messages, turn.options, turn.principal, turn.receipt)

@@ -12,6 +12,8 @@ from agent_runtime.app import errors
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.asgi import ClientGone, Receive, Reply, Request, Scope, Send
 from agent_runtime.app.errors import ApiError
+from agent_runtime.app.gate import Gate
+from agent_runtime.cost.accounts import Accounts
 from agent_runtime.memory.base import StoreUnavailable
 from agent_runtime.memory.sessions import Sessions
 from agent_runtime.observability.metrics import Metrics
@@ -32,11 +34,13 @@ class Application:
         admission: Admission,
         *,
         below: dict[tuple[str, str], Endpoint] | None = None,
+        gate: Gate | None = None,
     ) -> None:
         """`endpoints` by method and path; `below` by method and path prefix."""
         self._endpoints = endpoints
         self._below = below or {}
         self._admission = admission
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -45,7 +49,10 @@ class Application:
         request = Request(scope, receive)
         reply = Reply(send, close=self._admission.draining)
         try:
-            await self._find(request)(request, reply)
+            endpoint = self._find(request)
+            if self._gate is not None:
+                await self._gate.admit(request)
+            await endpoint(request, reply)
         except ApiError as exc:
             await reply.fail(exc)
         except ClientGone:
@@ -129,16 +136,22 @@ class MetricsEndpoint:
         admission: Admission,
         keys: dict[str, KeyFile],
         sessions: Sessions | None,
+        accounts: Accounts,
     ) -> None:
         self._metrics = metrics
         self._admission = admission
         self._keys = keys
         self._sessions = sessions
+        self._accounts = accounts
 
     async def __call__(self, _request: Request, reply: Reply) -> None:
         """Answer in Prometheus' text format."""
         self._metrics.in_flight.set(self._admission.in_flight)
+        self._metrics.queued.set(self._admission.waiting)
+        now = asyncio.get_running_loop().time()
+        self._metrics.oldest_wait.set(self._admission.oldest_wait_s(now))
         self._metrics.draining.set(self._admission.draining)
+        self._accounts.show()
         for provider, key in self._keys.items():
             self._metrics.key_missing.labels(provider).set(await key.is_missing())
         await self._count_sessions()

@@ -8,6 +8,7 @@ import orjson
 
 from agent_runtime.app import limits
 from agent_runtime.app.errors import ApiError
+from agent_runtime.guard.principal import ANONYMOUS, Principal
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -18,8 +19,17 @@ Headers = list[tuple[bytes, bytes]]
 _JSON = (b"content-type", b"application/json")
 _STREAM: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # or a proxy would hold the tokens back
+]
+
+
+# Of every answer: it is data for one client, never a page, and nobody keeps a copy on the way.
+SECURITY: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
 ]
 
 
@@ -34,6 +44,7 @@ class Request:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.receive = receive
+        self.principal: Principal = ANONYMOUS  # until somebody finds out who asks
         self._headers: Headers = scope["headers"]
 
     def header(self, name: bytes) -> str | None:
@@ -77,8 +88,9 @@ class Reply:
     def __init__(self, send: Send, *, close: bool) -> None:
         """`close` asks the client to open a new connection for its next request."""
         self._send = send
-        self._common: Headers = [(b"connection", b"close")] if close else []
+        self._common: Headers = [*SECURITY, (b"connection", b"close")] if close else SECURITY
         self._id: Headers = []
+        self._told: Headers = []
         self._sent = 0  # events of the stream
         self.frame: Callable[[ApiError, int], bytes] = lambda error, _sent: error.frame()
         """Writes the last event of a stream that failed after so many events."""
@@ -90,6 +102,10 @@ class Reply:
         """Give the reply an id that people can quote, instead of the one it may have."""
         self._id = [(b"x-request-id", request_id.encode())]
 
+    def tell(self, headers: Headers) -> None:
+        """Add headers to those that the answer will have, instead of those told before."""
+        self._told = headers
+
     async def body(self, status: int, body: bytes, headers: Headers) -> None:
         """Answer with a whole body."""
         self.status, self.ended = status, True
@@ -98,7 +114,7 @@ class Reply:
             {
                 "type": "http.response.start",
                 "status": status,
-                "headers": [*self._common, *self._id, length, *headers],
+                "headers": [*self._common, *self._id, *self._told, length, *headers],
             }
         )
         await self._send({"type": "http.response.body", "body": body})
@@ -114,7 +130,7 @@ class Reply:
     async def begin_stream(self) -> None:
         """Begin a stream of server-sent events."""
         self.status = 200
-        headers = [*self._common, *self._id, *_STREAM]
+        headers = [*self._common, *self._id, *self._told, *_STREAM]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def events(self, events: bytes) -> None:

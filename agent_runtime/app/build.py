@@ -12,7 +12,16 @@ from prometheus_client import Gauge
 
 from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
-from agent_runtime.app import chat_wire, limiters, limits, responses_wire, session_store
+from agent_runtime.agents.private.stage import PrivateAgent
+from agent_runtime.app import (
+    chat_wire,
+    guarding,
+    limiters,
+    limits,
+    protecting,
+    responses_wire,
+    session_store,
+)
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.application import (
     MODELS,
@@ -24,6 +33,7 @@ from agent_runtime.app.application import (
 from agent_runtime.app.chat import ChatEndpoint
 from agent_runtime.app.config_file import Surroundings
 from agent_runtime.app.contract import (
+    AgentEntry,
     AnthropicSection,
     Config,
     EndpointSection,
@@ -34,11 +44,16 @@ from agent_runtime.app.contract import (
     ScriptedSection,
     SessionsEntry,
 )
+from agent_runtime.app.contract_guard import GuardEntry
 from agent_runtime.app.embeddings import EmbeddingsEndpoint
 from agent_runtime.app.forward import Forwarder
+from agent_runtime.app.gate import Gate
 from agent_runtime.app.reporting import Reporter, Standing
 from agent_runtime.app.stores import opened
 from agent_runtime.channel.client import Client
+from agent_runtime.cost import prices
+from agent_runtime.cost.accounts import Accounts, Payee
+from agent_runtime.cost.meter import Metered, Rate
 from agent_runtime.memory.base import SessionStore
 from agent_runtime.memory.sessions import Sessions
 from agent_runtime.observability.metrics import Metrics
@@ -100,9 +115,14 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
             ):
                 workshop = _Workshop(config, outside, metrics, limits_of)
                 await workshop.report_missing_keys()
-                parts = _assemble(config, entry, store, workshop, Forwarder(inside))
-                async with _channel(surroundings.channel, parts.reporter, workshop):
-                    yield parts
+                guard = config.guard or GuardEntry()
+                forwarder = Forwarder(inside, guarding.voucher_of(guard.siblings))
+                async with guarding.gate_of(
+                    guard.auth, guard.siblings, outside, metrics.guard
+                ) as gate:
+                    parts = _assemble(config, entry, store, workshop, forwarder, gate)
+                    async with _channel(surroundings.channel, parts.reporter, workshop):
+                        yield parts
         finally:
             await store.close()
 
@@ -113,8 +133,11 @@ def _assemble(
     store: SessionStore,
     workshop: "_Workshop",
     forwarder: Forwarder,
+    gate: Gate | None,
 ) -> Runtime:
-    admission, metrics = Admission(), workshop.metrics
+    guard = config.guard or GuardEntry()
+    admission = Admission(limit=guard.limits.concurrent_requests)
+    metrics = workshop.metrics
     sessions = Sessions(store, config.namespace, config.system) if entry.shared else None
     directory = Directory(
         system=config.system,
@@ -123,11 +146,12 @@ def _assemble(
         siblings={s.name: Sibling(s.name, s.url) for s in config.siblings},
     )
     metrics.active_agents.set(len(directory.own))
+    accounts = workshop.accounts
     completions, responses = (
-        ChatEndpoint(dialect, directory, sessions, forwarder, admission, metrics)
+        ChatEndpoint(dialect, directory, sessions, forwarder, admission, metrics, accounts)
         for dialect in (chat_wire.Completions(), responses_wire.Responses())
     )
-    embeddings = EmbeddingsEndpoint(directory, forwarder, admission, metrics)
+    embeddings = EmbeddingsEndpoint(directory, forwarder, admission, metrics, accounts)
     models, probes = ModelsEndpoint(directory), Probes(admission)
     return Runtime(
         api=Application(
@@ -141,10 +165,13 @@ def _assemble(
             },
             admission,
             below={("GET", f"{MODELS}/"): models.one},
+            gate=gate,
         ),
         metrics=Application(
             {
-                ("GET", "/metrics"): MetricsEndpoint(metrics, admission, workshop.keys, sessions),
+                ("GET", "/metrics"): MetricsEndpoint(
+                    metrics, admission, workshop.keys, sessions, workshop.accounts
+                ),
                 ("GET", "/health"): probes.health,
             },
             admission,
@@ -169,8 +196,11 @@ class _Workshop:
     ) -> None:
         self.metrics = metrics
         self._limits_of = limits_of
+        self.accounts = Accounts(metrics)
+        self._prices = prices.table()
         self.keys: dict[str, KeyFile] = {}
         self._config = config
+        self._protection = protecting.protection_of(config.guard, metrics)
         self._http = http
         self._scripted: dict[str, ScriptedProvider] = {}
         self._guarded: dict[tuple[str, str], Guarded] = {}
@@ -183,14 +213,20 @@ class _Workshop:
         """Return the agents by name."""
         routes = {entry.name: self._route(entry) for entry in self._config.routes}
         return {
-            entry.name: Agent(entry.name, entry.instructions, routes[entry.route])
-            for entry in self._config.agents
+            entry.name: self._agent(entry, routes[entry.route]) for entry in self._config.agents
         }
+
+    def _agent(self, entry: AgentEntry, route: Provider) -> Agent:
+        if self._protection is None:
+            return Agent(entry.name, entry.instructions, route)
+        return PrivateAgent(entry.name, entry.instructions, route, self._protection)
 
     async def report_missing_keys(self) -> None:
         """Say at once, not with the first request, which keys are missing."""
         for key in self.keys.values():
             await key.is_missing()
+        if self._protection is not None:
+            await self._protection.key.is_missing()
 
     def _route(self, entry: RouteEntry) -> Route:
         places = [
@@ -215,17 +251,24 @@ class _Workshop:
                     self.keys[entry.name] = KeyFile(entry.name, path, origin=key.origin)
 
     def _provider(self, link: Link) -> Provider:
-        """Return a model with all its wrappers, the outermost first: breaker, limit, counters."""
+        """Return a model with all its wrappers, the outermost first: breaker, meter, limit, log."""
         model = link.model or ""
         if (link.provider, model) not in self._guarded:
             asked: Provider = Watched(link.provider, self._model(link), self.metrics)
             if limiter := self._limits_of.get(link.provider):
                 refused = self.metrics.limited(link.provider).inc
                 asked = Limited(link.provider, asked, limiter, refused)
+            metered = Metered(self._rate(link), asked, self.accounts)
             gauge = self.metrics.breaker(link.provider, model)
             breaker = Breaker(changed=functools.partial(self._moved, gauge))
-            self._guarded[link.provider, model] = Guarded(link.provider, asked, breaker)
+            self._guarded[link.provider, model] = Guarded(link.provider, metered, breaker)
         return self._guarded[link.provider, model]
+
+    def _rate(self, link: Link) -> Rate:
+        price = (
+            prices.FREE if link.provider in self._scripted else self._prices.of(link.model or "")
+        )
+        return Rate(Payee(link.provider, link.model or ""), price)
 
     def _moved(self, gauge: Gauge, state: State) -> None:
         gauge.set(state)

@@ -7,19 +7,22 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar, assert_never
 
 from agent_runtime.agents.agent import Agent, Turn
 from agent_runtime.agents.directory import Directory, Sibling, Unknown
-from agent_runtime.app import errors
+from agent_runtime.app import errors, receipts
 from agent_runtime.app.admission import Admission, Interruption, Slot
 from agent_runtime.app.asgi import ClientGone, Reply, Request
 from agent_runtime.app.chat_request import ChatRequest
 from agent_runtime.app.errors import ApiError
 from agent_runtime.app.forward import Forwarder
+from agent_runtime.cost.accounts import Accounts
 from agent_runtime.memory.sessions import SESSION_ID, Session, Sessions
 from agent_runtime.observability.metrics import NO_AGENT, Metrics
 from agent_runtime.providers.base import Answer, Chunk, Json
+from agent_runtime.providers.receipt import Receipt
 
 SESSION_HEADER = b"x-session-id"
 
@@ -44,11 +47,13 @@ class AgentEndpoint(ABC, Generic[Asked]):
         forwarder: Forwarder,
         admission: Admission,
         metrics: Metrics,
+        accounts: Accounts,
     ) -> None:
         self._directory = directory
         self._forwarder = forwarder
         self._admission = admission
         self._metrics = metrics
+        self._accounts = accounts
 
     async def __call__(self, request: Request, reply: Reply) -> None:
         """Answer one request, and count it."""
@@ -61,13 +66,15 @@ class AgentEndpoint(ABC, Generic[Asked]):
         except ClientGone:
             call.outcome = str(Interruption.CLIENT_GONE)
         except errors.FORESEEN as exc:
+            self._tell(call)
             await reply.fail(errors.of(exc))
         finally:
             seconds = time.perf_counter() - started
             self._metrics.request_ended(call.agent, call.outcome or _status(reply), seconds)
 
     async def _in_a_slot(self, call: "Call") -> None:
-        slot = self._admission.slot(call.request.receive, call.reply)
+        request = call.request
+        slot = self._admission.slot(request.receive, call.reply, request.principal)
         try:
             async with slot:
                 await self._answer(call, slot)
@@ -112,6 +119,17 @@ class AgentEndpoint(ABC, Generic[Asked]):
     @abstractmethod
     async def _answer_here(self, call: "Call", asked: Asked, agent: Agent) -> None:
         """Let an agent of ours answer."""
+
+    def _open(self, call: "Call") -> Receipt:
+        """Begin the receipt of a request that is answered here."""
+        session, tenant = call.request.header(SESSION_HEADER), call.request.principal.tenant
+        call.receipt = receipts.of(session=session, tenant=tenant)
+        return call.receipt
+
+    def _tell(self, call: "Call") -> None:
+        """Say in the answer's headers what is known of its cost."""
+        if call.receipt is not None:
+            call.reply.tell(receipts.headers(call.receipt, call.agent, self._accounts))
 
     def _count_tokens(self, agent: Agent, usage: Json) -> None:
         self._metrics.tokens_used(
@@ -170,9 +188,10 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
         forwarder: Forwarder,
         admission: Admission,
         metrics: Metrics,
+        accounts: Accounts,
     ) -> None:
         """`sessions` is None when the configured store cannot offer them."""
-        super().__init__(directory, forwarder, admission, metrics)
+        super().__init__(directory, forwarder, admission, metrics, accounts)
         self._dialect = dialect
         self._sessions = sessions
 
@@ -187,12 +206,14 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
 
     async def _answer_here(self, call: "Call", asked: ChatRequest, agent: Agent) -> None:
         async with self._session(call.request, agent) as session:
-            turn = Turn(asked.messages, asked.options, session)
+            principal, receipt = call.request.principal, self._open(call)
+            turn = Turn(asked.messages, asked.options, session, principal, receipt)
             if asked.stream:
                 await self._stream(call, asked, agent, turn)
                 return
             answer = await agent.complete(turn)
             self._count_tokens(agent, answer.usage)
+            self._tell(call)
             body = self._dialect.whole(call.id, agent.name, asked, answer)
             await call.reply.json_bytes(body)
 
@@ -207,7 +228,10 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
                 last = chunk
                 if chunk.finish_reason is None:
                     await call.reply.events(writer.event(chunk))
-        self._count_tokens(agent, last.usage or {})
+        usage = last.usage or {}
+        self._count_tokens(agent, usage)
+        if call.receipt is not None:
+            last = replace(last, usage=receipts.with_cost(usage, call.receipt))
         await call.reply.end_stream(writer.ending(last))
 
     @asynccontextmanager
@@ -221,7 +245,8 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
             raise errors.invalid(text, param="X-Session-Id", code="invalid_session_id")
         if self._sessions is None:
             raise _sessions_not_shared()
-        async with self._sessions.turn(agent.name, session_id) as session:
+        session_id = await agent.session_id(session_id)
+        async with self._sessions.turn(agent.name, session_id, request.principal) as session:
             yield session
 
 
@@ -234,6 +259,7 @@ class Call:
         self.id = call_id
         self.agent = NO_AGENT
         self.outcome: str | None = None
+        self.receipt: Receipt | None = None
 
 
 def _status(reply: Reply) -> str:

@@ -131,5 +131,5 @@ class Config(Strict):
     routes: Annotated[list[RouteEntry], Field(min_length=1, max_length=MAX_ROUTES)]
     providers: Annotated[list[ProviderEntry], Field(min_length=1, max_length=MAX_PROVIDERS)]
     sessions: SessionsEntry | None = None
-    stores: StoresEntry | None = None  # v1.1
     guard: GuardEntry | None = None  # v1.1
+    stores: StoresEntry | None = None  # v1.1

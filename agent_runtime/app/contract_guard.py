@@ -1,7 +1,59 @@
-"""`guard` of the rendered config (v1.1): what protects the system and the people who use it."""
+"""The part `guard` of the rendered config (v1.1): who may ask how much, and what is protected."""
 
-from agent_runtime.app.contract_types import SecretPlace
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from agent_runtime.app.contract_pii import PiiEntry
+from agent_runtime.app.contract_types import FilePath, SecretPlace, Url
+from agent_runtime.app.limits import MAX_IN_FLIGHT
 from agent_runtime.problems import Strict
+
+_Text = Annotated[str, Field(min_length=1, max_length=512)]
+_Claim = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class ClaimsEntry(Strict):
+    """The claims that say what a principal is."""
+
+    tenant: _Claim | None = None
+    roles: _Claim | None = None
+    priority: _Claim | None = None
+
+
+class JwtEntry(Strict):
+    """Whose tokens are believed; exactly one of the two sources of keys."""
+
+    issuer: _Text
+    audience: _Text
+    jwks_url: Url | None = Field(None, alias="jwksURL")
+    shared_key: SecretPlace | None = Field(None, alias="sharedKey")
+    clock_skew_seconds: Annotated[float, Field(ge=0, le=300)] = Field(30, alias="clockSkewSeconds")
+    claims: ClaimsEntry = ClaimsEntry()
+
+
+class AuthEntry(Strict):
+    """How callers say who they are; the section that `type` names holds its settings."""
+
+    type: Literal["APIKey", "JWT"]
+    api_keys: SecretPlace | None = Field(None, alias="apiKeys")
+    jwt: JwtEntry | None = None
+
+
+class SiblingsEntry(Strict):
+    """How a pod of this system is known: by tokens of its accounts, verified with those keys."""
+
+    account: _Text
+    token: FilePath | None = None  # of the one who passes requests on
+    keys: FilePath | None = None  # of the one to whom they are passed
+
+
+class LimitsEntry(Strict):
+    """How much may be asked of one process."""
+
+    concurrent_requests: Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)] = Field(
+        MAX_IN_FLIGHT, alias="concurrentRequests"
+    )
 
 
 class EncryptionEntry(Strict):
@@ -11,6 +63,10 @@ class EncryptionEntry(Strict):
 
 
 class GuardEntry(Strict):
-    """What protects the system and the people who use it."""
+    """What protects the system and the people who use it; absent: nothing, for everybody."""
 
+    auth: AuthEntry | None = None
+    siblings: SiblingsEntry | None = None
+    limits: LimitsEntry = LimitsEntry.model_validate({})
     encryption: EncryptionEntry | None = None
+    pii: PiiEntry | None = None

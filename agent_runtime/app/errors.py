@@ -5,6 +5,9 @@ from typing import assert_never
 
 import orjson
 
+from agent_runtime.agents.private.key import KeyUnusable
+from agent_runtime.guard.pii.conversation import Blocked, Side
+from agent_runtime.guard.refusal import NotAdmitted, Refusal
 from agent_runtime.memory.base import KeyMissing, StoreFull, StoreUnavailable
 from agent_runtime.memory.sessions import WAIT_FOR_TURN_SECONDS, SessionBusy
 from agent_runtime.providers.base import ErrorClass, Json, ProviderError
@@ -65,9 +68,11 @@ def unavailable(message: str, code: str, *, retry_after: str = "1", retry: bool 
     return ApiError(503, message, SERVER, code=code, headers=headers)
 
 
-def overloaded() -> ApiError:
+def overloaded(*, after_s: float) -> ApiError:
     """Return the answer to one request too many."""
-    return unavailable("this agent has as many requests as it can take", "overloaded")
+    text = "this agent has as many requests as it can take; come again later"
+    headers = {"retry-after": _seconds(after_s)}
+    return ApiError(429, text, "rate_limit_error", code="overloaded", headers=headers)
 
 
 def shutting_down() -> ApiError:
@@ -85,10 +90,12 @@ def internal() -> ApiError:
     return ApiError(500, "the runtime failed; its log says where", SERVER, code="internal_error")
 
 
-FORESEEN = (ApiError, ProviderError, SessionBusy, StoreUnavailable)
+FORESEEN = (ApiError, ProviderError, SessionBusy, StoreUnavailable, Blocked, KeyUnusable)
 
 
-def of(exc: ApiError | ProviderError | SessionBusy | StoreUnavailable) -> ApiError:
+def of(
+    exc: ApiError | ProviderError | SessionBusy | StoreUnavailable | Blocked | KeyUnusable,
+) -> ApiError:
     """Return what the client is told about a foreseen failure."""
     match exc:
         case ApiError():
@@ -98,22 +105,62 @@ def of(exc: ApiError | ProviderError | SessionBusy | StoreUnavailable) -> ApiErr
         case SessionBusy():
             text = f"the session's previous turn did not end within {WAIT_FOR_TURN_SECONDS:g} s"
             return ApiError(409, text, code="session_busy")
+        case Blocked():
+            return _of_blocked(exc)
+        case KeyUnusable():
+            return _of_missing_key(exc, "pii_key_missing")
+        case StoreUnavailable():
+            return _of_store(exc)
+        case _:
+            assert_never(exc)
+
+
+def _of_store(exc: StoreUnavailable) -> ApiError:
+    """Return what is said when a session's turn cannot be read or kept."""
+    match exc:
         case KeyMissing():
-            return unavailable(
-                str(exc),
-                "session_key_missing",
-                retry_after=_seconds(_A_PERSON_MUST_ACT_S),
-                retry=False,
-            )
+            return _of_missing_key(exc, "session_key_missing")
         case StoreFull():
             return unavailable(f"no room for the session: {exc}", "session_store_full")
-        case StoreUnavailable():
+        case _:
             return unavailable(
                 "the session store cannot be used now, and has not confirmed this turn; ask again",
                 "session_store_unavailable",
             )
+
+
+def _of_missing_key(exc: Exception, code: str) -> ApiError:
+    after = _seconds(_A_PERSON_MUST_ACT_S)
+    return unavailable(str(exc), code, retry_after=after, retry=False)
+
+
+def _of_blocked(exc: Blocked) -> ApiError:
+    """Return what is said of data that must not pass: its kind, and never what it was."""
+    if exc.side is Side.ANSWER:
+        text = f"the answer held personal data of kind {exc.kind}, which may not pass"
+        headers = {"x-should-retry": "false"}
+        return ApiError(502, text, SERVER, code="answer_blocked", headers=headers)
+    text = f"the request holds personal data of kind {exc.kind}, which may not pass; remove it"
+    return invalid(text, param="messages", code="personal_data_blocked")
+
+
+_CHALLENGE = {"www-authenticate": 'Bearer realm="agentsystem"'}
+
+
+def of_guard(exc: NotAdmitted) -> ApiError:
+    """Return what a client is told that is not let in."""
+    headers = dict(exc.headers)
+    if exc.retry_after_s is not None:
+        headers["retry-after"] = _seconds(exc.retry_after_s)
+    match exc.refusal:
+        case Refusal.UNAVAILABLE:
+            after = _seconds(exc.retry_after_s or _A_PERSON_MUST_ACT_S)
+            retry = exc.retry_after_s is not None
+            return unavailable(exc.message, exc.refusal, retry_after=after, retry=retry)
+        case Refusal.ROLE:
+            return ApiError(403, exc.message, code=exc.refusal)
         case _:
-            assert_never(exc)
+            return ApiError(401, exc.message, code=exc.refusal, headers=headers | _CHALLENGE)
 
 
 # status, code; what is the platform's fault is never a 4xx

@@ -12,9 +12,10 @@ import aiohttp
 import orjson
 
 from agent_runtime.agents.directory import Sibling
-from agent_runtime.app import limits
+from agent_runtime.app import limits, receipts
 from agent_runtime.app.asgi import Reply, Request
 from agent_runtime.app.errors import SERVER, ApiError
+from agent_runtime.guard.siblings import Voucher
 
 HOP_HEADER = b"x-agentsystem-hop"
 _PASSED_ON = (b"x-session-id", b"traceparent", b"tracestate")
@@ -35,8 +36,10 @@ class Forwarder:
     leaves in the very moment in which we use it.
     """
 
-    def __init__(self, http: aiohttp.ClientSession) -> None:
+    def __init__(self, http: aiohttp.ClientSession, voucher: Voucher | None = None) -> None:
+        """`voucher` tells siblings who asks, where they want to know."""
         self._http = http
+        self._voucher = voucher
 
     async def forward(
         self, sibling: Sibling, body: bytes, named: str | None, request: Request, reply: Reply
@@ -52,6 +55,8 @@ class Forwarder:
             if value := request.header(name):
                 headers[name.decode()] = value
         url = sibling.url.rstrip("/") + request.path  # one of ours, or nobody would be here
+        if self._voucher is not None:
+            headers |= await self._voucher.headers(request.principal)
         await self._pass(sibling, url, body, headers, reply)
 
     async def _pass(
@@ -61,6 +66,13 @@ class Forwarder:
             async with await self._post(url, body, headers) as response:
                 if _REQUEST_ID.fullmatch(theirs := response.headers.get("x-request-id", "")):
                     reply.identify(theirs)  # it is the completion's id as well
+                reply.tell(
+                    [
+                        (name.encode(), response.headers[name].encode("latin-1"))
+                        for name in receipts.ALL
+                        if name in response.headers
+                    ]
+                )
                 if response.content_type == "text/event-stream" and response.status == 200:
                     await _pass_stream(response, reply)
                 else:

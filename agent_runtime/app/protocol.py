@@ -10,6 +10,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from agent_runtime.app import limits
+from agent_runtime.app.asgi import SECURITY
 from agent_runtime.app.errors import ApiError
 
 _REASONS = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}
@@ -147,6 +148,7 @@ class BoundedProtocol(HttpToolsProtocol):
             error.status,
             _REASONS[error.status],
         )
+        head += b"".join(b"%b: %b\r\n" % header for header in SECURITY)
         head += b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
         self.transport.write(head + body)
         self.transport.close()

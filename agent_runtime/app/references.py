@@ -7,6 +7,7 @@ still told everything else that is wrong with it.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from agent_runtime.app import references_guard
 from agent_runtime.problems import Problem
 
 _SECTION_OF = {"OpenAI": "openAI", "Anthropic": "anthropic", "Scripted": "scripted"}
@@ -111,4 +112,5 @@ RULES = (
     _chains_know_their_providers,
     _sections_match_their_type,
     _entry_exists,
+    references_guard.check,
 )

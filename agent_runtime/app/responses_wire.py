@@ -200,6 +200,8 @@ def _usage(usage: Json) -> Json:
         "output_tokens": completion,
         "output_tokens_details": {"reasoning_tokens": _number(written, "reasoning_tokens")},
         "total_tokens": prompt + completion,
+        # ours, in streams: their headers have left before it is known
+        **({"cost_usd": usage["cost_usd"]} if "cost_usd" in usage else {}),
     }
 
 

@@ -25,6 +25,9 @@ from agent_runtime.app.contract import Config
 from agent_runtime.app.protocol import BoundedProtocol
 
 _TICK_SECONDS = 0.05
+_STATE_AUTH = (
+    "whoever reaches this port may ask anything; set spec.guard.auth.type to APIKey or JWT"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +86,8 @@ async def serve(config: Config, surroundings: Surroundings, listeners: Listeners
             async with asyncio.TaskGroup() as group:
                 for server, listener in servers.items():
                     group.create_task(server.serve(sockets=[listener]))
+                if config.guard is None or config.guard.auth is None:
+                    _log.warning("nobody is authenticated", extra={"fix": _STATE_AUTH})
                 _log.info("serving", extra=_fields(config, listeners))
                 await stop.asked()
                 await _drain(parts.admission, surroundings.grace_seconds, stop)

@@ -7,12 +7,14 @@ belong to the request, and would pile up.
 import asyncio
 import itertools
 import re
+import urllib.parse
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
 
+from agent_runtime.guard.principal import ANONYMOUS, Principal
 from agent_runtime.memory.base import SessionStore, StoreUnavailable
 
 SESSION_ID = re.compile(r"[A-Za-z0-9._~:-]{1,128}")  # no "/": it separates the parts of a key
@@ -25,9 +27,22 @@ class SessionBusy(Exception):  # the condition is the name
     """Another turn of this session has not ended yet; try again."""
 
 
-def session_key(namespace: str, system: str, agent: str, session_id: str) -> str:
-    """Return the stored key; the first part is the cluster, "-" as long as none is configured."""
-    return f"-/{namespace}/{system}/{agent}/{session_id}"
+def session_key(
+    namespace: str, system: str, agent: str, session_id: str, owner: Principal = ANONYMOUS
+) -> str:
+    """Return the stored key; the first part is the cluster, "-" as long as none is configured.
+
+    A known owner adds two parts, tenant and id, so that nobody meets a session of another owner,
+    nor one from the time before owners were known.
+    """
+    scope = f"-/{namespace}/{system}/{agent}"
+    if owner.id or owner.tenant:
+        scope += f"/{_part(owner.tenant)}/{_part(owner.id)}"
+    return f"{scope}/{session_id}"
+
+
+def _part(text: str) -> str:
+    return urllib.parse.quote(text, safe="")
 
 
 class Session:
@@ -68,9 +83,11 @@ class Sessions:
         self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
 
     @asynccontextmanager
-    async def turn(self, agent: str, session_id: str) -> AsyncIterator[Session]:
+    async def turn(
+        self, agent: str, session_id: str, owner: Principal = ANONYMOUS
+    ) -> AsyncIterator[Session]:
         """Hold a session for one turn; raise `SessionBusy` if the turn before does not end."""
-        key = session_key(self._namespace, self._system, agent, session_id)
+        key = session_key(self._namespace, self._system, agent, session_id, owner)
         lock, users = self._turns.get(key, (asyncio.Lock(), 0))
         self._turns[key] = (lock, users + 1)
         try:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from agent_runtime.observability.guard_metrics import GuardMetrics
 from agent_runtime.observability.load import LoadWindow
+from agent_runtime.observability.money import MoneyMetrics
+from agent_runtime.observability.pii_metrics import PiiMetrics
 
 NO_AGENT = "-"  # a request that named no agent of ours; no agent can be called so
 # requests take from a millisecond (scripted) to minutes (a slow model); 5 and 10 s are alert bounds
@@ -73,12 +76,20 @@ class Metrics:
         self.in_flight = Gauge(
             "agent_requests_in_flight", "Chat requests being answered now.", registry=reg
         )
+        self.queued = Gauge("agent_queue_depth", "Chat requests that wait.", registry=reg)
+        self.oldest_wait = Gauge(
+            "agent_queue_oldest_seconds", "How long the first of them has been waiting.",
+            registry=reg,
+        )  # fmt: skip
         self.sessions = Gauge("agent_sessions", "Sessions in the store.", registry=reg)
         self.draining = Gauge("agent_draining", "1 after SIGTERM.", registry=reg)
         self.active_agents = Gauge(
             "multiagent_active_agents", "Agents that this process answers for.", registry=reg
         )
         self.load = LoadWindow()
+        self.pii = PiiMetrics(reg)
+        self.guard = GuardMetrics(reg)
+        self.money = MoneyMetrics(reg)
         self._series: dict[tuple[str, str], _Series] = {}
         self._token_series: dict[str, tuple[Counter, Counter]] = {}
 

@@ -40,10 +40,10 @@ class Anthropic:
         """Return the endpoint's whole answer."""
         async with self._caller.whole(self._body(prompt)) as body:
             message = anthropic_wire.message(body["content"])
-            counted = anthropic_wire.usage(body.get("usage")) or tokens.estimate(
-                prompt.messages, tokens.text_of(message)
-            )
-            return Answer(message, anthropic_wire.finish_reason(body["stop_reason"]), counted)
+            told = anthropic_wire.usage(body.get("usage"))
+            counted = told or tokens.estimate(prompt.messages, tokens.text_of(message))
+            reason = anthropic_wire.finish_reason(body["stop_reason"])
+            return Answer(message, reason, counted, estimated=told is None)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
         """Yield the endpoint's chunks; raise `broken` if they end before the answer does."""

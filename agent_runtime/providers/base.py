@@ -8,16 +8,22 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from agent_runtime.guard.principal import ANONYMOUS, Principal
+from agent_runtime.providers.receipt import Receipt
+
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is asked: the whole conversation, and the client's options for it."""
+    """What a model is asked: the whole conversation, the client's options for it, and who asks."""
 
     agent: str
     messages: Sequence[Json]
     options: Json = field(default_factory=dict)
+    principal: Principal = ANONYMOUS
+    receipt: Receipt = field(default_factory=Receipt, compare=False)
+    """Where the wrappers say what they did for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,8 @@ class Answer:
     message: Json
     finish_reason: str
     usage: Json
+    estimated: bool = False
+    """Whether the usage is counted by us, since the provider did not tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,7 @@ class Texts:
     agent: str
     inputs: Sequence[str | Sequence[int]]
     options: Json = field(default_factory=dict)
+    receipt: Receipt = field(default_factory=Receipt, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,8 @@ class ProviderError(Exception):
         self.retry_after_s = retry_after_s
         self.detail = detail
         self.after = after
+        self.usage: Json | None = None
+        """What a stream had told of its cost before it failed."""
 
 
 class Provider(Protocol):

@@ -161,10 +161,12 @@ class Caller:
                     yield Chunk(delta)
         except ProviderError as exc:
             # whatever ends an answer after its first chunk, it is a broken answer
+            exc.usage = reading.usage
             if not begun:
                 raise
-            text = "broke off in the middle of its answer"
-            raise self.error(ErrorClass.BROKEN, text) from exc
+            broken = self.error(ErrorClass.BROKEN, "broke off in the middle of its answer")
+            broken.usage = reading.usage
+            raise broken from exc
         yield Chunk({}, reading.finish_reason, reading.usage)
 
     async def _deltas(

@@ -67,6 +67,7 @@ def _answer(prompt: Prompt, message: Json, choice: Json, usage: Any) -> Answer:
         {"role": "assistant", "content": None, **message},
         choice.get("finish_reason") or "stop",
         counted,
+        estimated=counted is not usage,
     )
 
 

@@ -52,6 +52,8 @@ RETRY_READ = timedelta(seconds=5)
 """After a failed read, or while a child is on its way out: most such things pass in seconds."""
 DOUBT_IS_NEWS = timedelta(seconds=30)
 """Failed reads mostly pass in seconds; a status that is held back for longer would be a lie."""
+RENEW_KEYS = timedelta(hours=1)
+"""A cluster publishes a new key before it signs with it, and hardly ever has one."""
 RETRY_NAME = timedelta(seconds=30)
 """While a name is taken: somebody has to act, and no watch tells of objects without our labels."""
 
@@ -95,7 +97,7 @@ def evaluate(
         # The garbage collector removes the children; whatever is written now would be in its way.
         return Evaluation((), None, (), None, remembered, frozenset())
     this = _Pass(system, observed, remembered, settings, now)
-    parsed = resource.parse(_as_resource(system))
+    parsed = resource.parse(_as_resource(system), stored=True)
     if isinstance(parsed, resource.Invalid):
         faults = [Fault(Reason.SPEC_INVALID, p.path, p.message) for p in parsed.problems]
         return this.kept_as_found(None, faults=tuple(faults))
@@ -155,6 +157,8 @@ class _Pass:
 
     def carried_out(self, spec: AgentSystemSpec, texts: references.Texts) -> Reads | Evaluation:
         """Plan everything that a valid spec with found references asks for."""
+        if _needs_cluster_keys(spec) and not isinstance(self.observed.cluster_keys, str):
+            return self._without_cluster_keys(spec)
         plan = self._plan(spec, texts)
         if plan.config_bytes > agent_config.MAX_BYTES:
             return self.kept_as_found(spec, faults=(_TOO_LARGE,))
@@ -173,6 +177,11 @@ class _Pass:
             case other:
                 assert_never(other)
 
+    def _without_cluster_keys(self, spec: AgentSystemSpec) -> Reads | Evaluation:
+        if self.observed.cluster_keys is None:
+            return Reads(cluster_keys=True)
+        return self.kept_as_found(spec, doubt="the keys of the cluster's tokens")
+
     def _plan(self, spec: AgentSystemSpec, texts: references.Texts) -> Wanted:
         records = self._records()
         newest = wanted.newest(records)
@@ -190,7 +199,12 @@ class _Pass:
             records=records,
             templates=self.settings.templates,
             channel=Channel(place, self.observed.authority) if place else None,
+            cluster_keys=self._cluster_keys(spec),
         )
+
+    def _cluster_keys(self, spec: AgentSystemSpec) -> str | None:
+        keys = self.observed.cluster_keys
+        return keys if _needs_cluster_keys(spec) and isinstance(keys, str) else None
 
     def _records(self) -> Sequence[RevisionRecord]:
         return [child.record for child in self._mine().values() if child.record]
@@ -299,7 +313,7 @@ class _Pass:
         if known and doubt_since and self.now - doubt_since < DOUBT_IS_NEWS:
             # One failed read is no news; the Event tells of it.
             writing = replace(writing, status=None)
-        times = [outcome.look_again, writing.look_again, _degraded_at(report)]
+        times = [outcome.look_again, writing.look_again, _degraded_at(report), self._keys_at()]
         times.append(outlook.look_again if outlook else None)
         return Evaluation(
             actions=outcome.actions,
@@ -315,6 +329,10 @@ class _Pass:
             references=outcome.references,
             conditions={k.value: (v.status.value, v.reason.value) for k, v in verdicts.items()},
         )
+
+    def _keys_at(self) -> datetime | None:
+        """Return when to look whether the cluster signs with other keys; no watch tells of that."""
+        return self.now + RENEW_KEYS if isinstance(self.observed.cluster_keys, str) else None
 
     def _outlook(self, spec: AgentSystemSpec | None) -> Outlook | None:
         """Return how the providers are, None without a channel."""
@@ -360,6 +378,10 @@ _RECORD_TOO_LARGE = Fault(
     "the record of the revision, which holds what each agent was given, is over 1.25 MiB; shorten"
     " runtime.env (it counts once per agent), agents[].env or instructions",
 )
+
+
+def _needs_cluster_keys(spec: AgentSystemSpec) -> bool:
+    return spec.auth is not None and len(spec.agents) > 1
 
 
 def _declared_replicas(spec: AgentSystemSpec, settings: Settings) -> Mapping[str, int]:

@@ -77,6 +77,9 @@ class Cluster(Protocol):
     ) -> observed.Text | observed.Absent | observed.Unknown:
         """Return a user's ConfigMap; never raises."""
 
+    async def read_cluster_keys(self) -> str | observed.Unknown:
+        """Return the JSON Web Key Set that verifies service-account tokens; never raises."""
+
     async def identify(self, key: SystemKey) -> Identity | observed.Absent | observed.Unknown:
         """Return who bears that name now, straight from the apiserver; raises only `Refused`.
 

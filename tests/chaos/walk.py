@@ -113,7 +113,16 @@ _FULL: Object = {
             "passwordSecretRef": _PASSWORD,
         },
     },
-    "guard": {"encryption": {"keysSecretRef": {"name": "keys", "key": "fernet"}}},
+    "guard": {
+        "encryption": {"keysSecretRef": {"name": "keys", "key": "fernet"}},
+        "pii": {
+            "keySecretRef": {"name": "keys", "key": "pii"},
+            "kinds": [{"kind": "Email", "policy": "Mask", "restore": True}],
+            "patterns": [
+                {"name": "order", "pattern": "ORD-\\d{6}", "policy": "Hash", "restore": False}
+            ],
+        },
+    },
     "network": {
         "egress": [{"to": _PEERS, "ports": [{"protocol": "TCP", "port": 8443, "endPort": 8450}]}],
         "ingressFrom": _PEERS,
@@ -125,7 +134,31 @@ _ON_DISK: Object = {
         "sessions": {"store": "SQLite", "sqlite": {"size": "1Gi", "storageClassName": "standard"}}
     },
 }
-HOMES = (_FULL, _ON_DISK)
+_KEY_FILE: Object = {"name": "callers", "key": "keys"}
+_BY_KEY: Object = {
+    **_FULL,
+    "guard": {
+        "auth": {"type": "APIKey", "apiKeys": {"secretRef": _KEY_FILE}},
+        "limits": {"concurrentRequests": 50},
+    },
+}
+_JWT: Object = {
+    "issuer": "https://id.example.com",
+    "audience": "support",
+    "clockSkew": "20s",
+    "claims": {"tenant": "org", "roles": "roles", "priority": "plan"},
+}
+_BY_TOKEN: Object = {
+    **_FULL,
+    "guard": {
+        "auth": {"type": "JWT", "jwt": {**_JWT, "jwksURL": "https://id.example.com/keys"}},
+    },
+}
+_BY_SHARED_KEY: Object = {
+    **_FULL,
+    "guard": {"auth": {"type": "JWT", "jwt": {**_JWT, "sharedKeySecretRef": _KEY_FILE}}},
+}
+HOMES = (_FULL, _ON_DISK, _BY_KEY, _BY_TOKEN, _BY_SHARED_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +253,7 @@ def wrongs(value: Any, node: Mapping[str, Any]) -> list[Any]:
     if isinstance(value, str):
         if "maxLength" in node and "enum" not in node:
             found.append(_long(value, node["maxLength"] + 1))
-        found.append(" No Such Thing!" if "enum" in node or "pattern" in node else {"no": "text"})
+        found.append(" (No Such Thing!" if "enum" in node or "pattern" in node else {"no": "text"})
     if isinstance(value, list) and "maxItems" in node:
         found.append(_many(value, node["maxItems"] + 1))
     return found

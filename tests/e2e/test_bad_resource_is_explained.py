@@ -63,6 +63,12 @@ REFUSED = (
         "replicas",
     ),
     Case("Production without sessions", {"tier": "Production"}, "memory.sessions"),
+    Case("Testing without authentication", {"tier": "Testing"}, "guard.auth"),
+    Case(
+        "Testing that asks nobody",
+        {"tier": "Testing", "guard": {"auth": {"type": "None"}}},
+        "None is only for tier Development",
+    ),
     Case(
         "instructions twice",
         {"agents": [agent(instructionsFrom=NO_MAP)]},

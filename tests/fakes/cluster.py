@@ -50,6 +50,7 @@ class FakeCluster:
         self.reads: list[str] = []
         self.faults: list[Exception | None] = []
         """Raised by the next writes, one each; None lets one pass."""
+        self.cluster_keys: str | observed.Unknown = '{"keys":[]}'
         self.list_version = ""
         self.closed: set[str | None] = set()
         """Namespaces whose systems may not be listed."""
@@ -139,6 +140,10 @@ class FakeCluster:
         self.reads.append(f"read ConfigMap '{name}'")
         data = self._config_maps.get((namespace, name))
         return observed.Absent() if data is None else observed.Text(dict(data))
+
+    async def read_cluster_keys(self) -> str | observed.Unknown:
+        self.reads.append("read keys of the cluster")
+        return self.cluster_keys
 
     async def identify(self, key: SystemKey) -> ports.Identity | observed.Absent | observed.Unknown:
         self.reads.append(f"identify {key}")

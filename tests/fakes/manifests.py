@@ -49,4 +49,5 @@ def _answer(observed: Observed, reads: Reads) -> Observed:
         children={},
         lookups={**observed.lookups, **dict.fromkeys(reads.children, Absent())},
         config_maps={**observed.config_maps, **dict.fromkeys(reads.config_maps, Text({}))},
+        cluster_keys='{"keys":[]}' if reads.cluster_keys else observed.cluster_keys,
     )

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from agentsystem_operator.api import crd as generator
-from tests.contract.api.resources import changed
+from tests.contract.api.resources import API_KEYS, changed
 from tests.integration import crd
-from tests.kube import Kube
+from tests.kube import Kube, eventually
 
 NAME = "crd-changes"
 SQLITE = {"metadata.name": NAME, "spec.memory.sessions": {"store": "SQLite"}}
@@ -46,7 +46,12 @@ def _paths(schema: dict[str, Any], at: str) -> Iterator[tuple[str, str]]:
 
 def test_every_field_is_explained_in_the_words_of_its_model(served: Kube) -> None:
     """The document behind `kubectl explain` holds each field's own description."""
-    served_schemas = served.http.get("/openapi/v3/apis/agentsystem.dev/v1alpha1").json()
+    document = "/openapi/v3/apis/agentsystem.dev/v1alpha1"
+    # The apiserver writes it a moment after it has begun to serve the kind.
+    eventually(
+        "the document is there", lambda: served.http.get(document).text.startswith("{"), within_s=30
+    )
+    served_schemas = served.http.get(document).json()
     kind = served_schemas["components"]["schemas"]["dev.agentsystem.v1alpha1.AgentSystem"]
     version = generator.build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     for part in ("spec", "status"):
@@ -110,7 +115,8 @@ def test_volume_may_be_changed_by_way_of_memory(system: Kube) -> None:
 
 def test_volume_of_a_tier_that_chooses_sqlite_is_fixed_too(served: Kube) -> None:
     """Stating another size for the claims that tier Testing has already made is refused."""
-    body = changed({"metadata.name": NAME, "spec.tier": "Testing"})
+    tier = {"spec.tier": "Testing", "spec.guard.auth": API_KEYS}
+    body = changed({"metadata.name": NAME, **tier})
     crd.create(served, body, dry_run=False).raise_for_status()
     try:
         stated = {"store": "SQLite", "sqlite": {"size": "2Gi"}}

@@ -233,6 +233,26 @@ def sessions(draw: st.DrawFn) -> Json:
     return draw(_some({"store": st.just(store)}, more))
 
 
+_KEY_SET = st.sampled_from(["https://id.example/keys", "http://id.ml.svc:8080"])
+_words = texts.filter(bool)
+_claims = _some({}, dict.fromkeys(("tenant", "roles", "priority"), _words))
+_tokens = st.one_of(
+    *(
+        _some(
+            {"issuer": _words, "audience": _words, **source},
+            {"clockSkew": durations(least_ms=0, most_ms=300_000), "claims": _claims},
+        )
+        for source in ({"jwksURL": _KEY_SET}, {"sharedKeySecretRef": key_references})
+    )
+)
+_auth = st.one_of(
+    st.fixed_dictionaries(
+        {"type": st.just("APIKey"), "apiKeys": st.fixed_dictionaries({"secretRef": key_references})}
+    ),
+    st.fixed_dictionaries({"type": st.just("JWT"), "jwt": _tokens}),
+)
+
+
 @st.composite
 def stores(draw: st.DrawFn, needed: str | None) -> Json:
     """Return declared servers, with the one that is needed."""
@@ -272,6 +292,9 @@ def specs(draw: st.DrawFn) -> Json:
     entries = st.sampled_from([agent["name"] for agent in spec["agents"]])
     if len(spec["agents"]) > 1 or draw(st.booleans()):
         spec["workflow"] = {"entry": draw(entries)}
+    if tier != "Development" or draw(st.booleans()):
+        limits = _some({}, {"concurrentRequests": st.integers(1, 1024)})
+        spec["guard"] = draw(_some({"auth": _auth}, {"limits": limits}))
     for field, values in (("runtime", runtimes), ("network", networks), ("paused", st.booleans())):
         if draw(st.booleans()):
             spec[field] = draw(values)

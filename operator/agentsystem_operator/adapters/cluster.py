@@ -29,6 +29,11 @@ its fields happens to differ.
 NOTE_MAX = 1024
 """Bytes that events.k8s.io/v1 takes as `note`."""
 
+JWKS_PATH = "/openid/v1/jwks"
+JWKS_KIND = "JWKS"
+JWKS_MAX_BYTES = 65_536
+"""A cluster has a handful of keys of half a kilobyte."""
+
 
 class _Text(msgspec.Struct):
     data: dict[str, str] | None = None
@@ -65,6 +70,15 @@ class KubernetesCluster:
         if not isinstance(found, bytes):
             return found
         return observed.Text(self._decode_text(found).data or {})
+
+    async def read_cluster_keys(self) -> str | observed.Unknown:
+        """Return the keys that the apiserver publishes; every service account may read them."""
+        found = await self._read(JWKS_PATH, JWKS_KIND)
+        if isinstance(found, observed.Unknown):
+            return found
+        if isinstance(found, observed.Absent) or len(found) > JWKS_MAX_BYTES:
+            return observed.Unknown("the apiserver publishes no key set")
+        return found.decode(errors="replace")
 
     async def identify(self, key: SystemKey) -> ports.Identity | observed.Absent | observed.Unknown:
         """Return which AgentSystem bears that name now."""

@@ -7,14 +7,24 @@ Rules are judged once the structure is right, and then all at once.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 Location = tuple[str | int, ...]
+STORED = MappingProxyType({"stored": True})
+"""Context of a validation: the object stands in the cluster already."""
 
 
 def cel_string(text: str) -> str:
@@ -30,7 +40,8 @@ class Rule:
     `field` is the path (camelCase, dotted) of the field to blame, relative to the object; empty
     blames the object. `broken` returns None when the rule holds, else the name of the culprit
     ("" when there is none to name). `message` may hold "{culprit}"; then `cel_culprit` is the CEL
-    expression of the same name.
+    expression of the same name. `for_stored` False: it came later than objects that may break it,
+    which run on until somebody edits them; the apiserver judges a spec only when it changes.
     """
 
     field: str
@@ -38,6 +49,7 @@ class Rule:
     cel: str
     broken: Callable[[Any], str | None]
     cel_culprit: str = ""
+    for_stored: bool = True
 
     @property
     def location(self) -> Location:
@@ -132,30 +144,31 @@ class RuledModel(ApiModel):
     """A model that judges the rules of itself and of everything below it."""
 
     @model_validator(mode="after")
-    def _rules_hold(self) -> Self:
+    def _rules_hold(self, info: ValidationInfo) -> Self:
+        stored = info.context is STORED
         problems = [
             InitErrorDetails(
                 type=PydanticCustomError("rule", "{text}", {"text": text}), loc=where, input=None
             )
-            for where, text in _violations(self, ())
+            for where, text in _violations(self, (), stored=stored)
         ]
         if problems:
             raise ValidationError.from_exception_data(type(self).__name__, problems)
         return self
 
 
-def _violations(model: ApiModel, at: Location) -> Iterator[tuple[Location, str]]:
+def _violations(model: ApiModel, at: Location, *, stored: bool) -> Iterator[tuple[Location, str]]:
     for rule in model.RULES:
-        culprit = rule.broken(model)
+        culprit = None if stored and not rule.for_stored else rule.broken(model)
         if culprit is not None:
             yield (*at, *rule.location), rule.message.replace("{culprit}", culprit)
     for field, info in type(model).model_fields.items():
         value = getattr(model, field)
         here = (*at, info.alias or field)
         if isinstance(value, ApiModel):
-            yield from _violations(value, here)
+            yield from _violations(value, here, stored=stored)
         elif isinstance(value, tuple):
-            yield from _list_violations(value, here, _map_key(info.metadata))
+            yield from _list_violations(value, here, _map_key(info.metadata), stored=stored)
 
 
 def _map_key(metadata: list[Any]) -> str | None:
@@ -163,7 +176,7 @@ def _map_key(metadata: list[Any]) -> str | None:
 
 
 def _list_violations(
-    items: tuple[Any, ...], at: Location, key: str | None
+    items: tuple[Any, ...], at: Location, key: str | None, *, stored: bool
 ) -> Iterator[tuple[Location, str]]:
     seen = set()
     for index, item in enumerate(items):
@@ -172,4 +185,4 @@ def _list_violations(
         elif key:
             seen.add(name)
         if isinstance(item, ApiModel):
-            yield from _violations(item, (*at, index))
+            yield from _violations(item, (*at, index), stored=stored)

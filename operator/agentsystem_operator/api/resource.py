@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from agentsystem_operator.api import types
-from agentsystem_operator.api.base import ApiModel, Location
+from agentsystem_operator.api.base import STORED, ApiModel, Location
 from agentsystem_operator.api.spec import AgentSystemSpec
 from agentsystem_operator.api.status import AgentSystemStatus, Timestamp
 
@@ -119,10 +119,14 @@ class Invalid:
     problems: tuple[Problem, ...]
 
 
-def parse(body: Mapping[str, Any]) -> AgentSystem | Invalid:
-    """Return the resource, or every problem of it, sorted by path. Never raises for bad content."""
+def parse(body: Mapping[str, Any], *, stored: bool = False) -> AgentSystem | Invalid:
+    """Return the resource, or every problem of it, sorted by path. Never raises for bad content.
+
+    `stored`: the apiserver has taken it, maybe before some rules came (`Rule.for_stored`).
+    """
+    context = STORED if stored else None
     try:
-        return AgentSystem.model_validate(body, by_alias=True, by_name=False)
+        return AgentSystem.model_validate(body, by_alias=True, by_name=False, context=context)
     except ValidationError as exc:
         return Invalid(_metadata(body), problems_of(exc, body))
 

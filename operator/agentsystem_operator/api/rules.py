@@ -28,11 +28,15 @@ def _first(names: Iterable[str]) -> str | None:
     return next(iter(names), None)
 
 
-def _between(field: str, least: str, most: str) -> Rule:
-    """Return the rule that keeps a duration within bounds that are durations themselves."""
+def between(attribute: str, least: str, most: str, *, field: str = "") -> Rule:
+    """Return the rule that keeps a duration within bounds that are durations themselves.
+
+    `field` is the attribute's name in the API, where that is another.
+    """
+    field = field or attribute
 
     def broken(model: object) -> str | None:
-        length = timedelta_of(getattr(model, field))
+        length = timedelta_of(getattr(model, attribute))
         return None if timedelta_of(least) <= length <= timedelta_of(most) else ""
 
     # CEL runs even when the pattern is not met, and duration() of such a text is an error.
@@ -68,7 +72,7 @@ def _endpoint(example: str) -> tuple[Rule, ...]:
             cel=f"self.baseURL.matches({cel_string(BASE_URL_PATTERN)})",
             broken=lambda e: None if re.fullmatch(BASE_URL_PATTERN, e.base_url) else "",
         ),
-        _between("timeout", "100ms", "10m"),
+        between("timeout", "100ms", "10m"),
         *endpoint_rules.HEADERS,
     )
 
@@ -123,7 +127,7 @@ SESSIONS = (
         cel="self.store == 'SQLite' || !has(self.sqlite)",
         broken=lambda s: "" if s.store is not SessionStore.SQLITE and s.sqlite else None,
     ),
-    _between("ttl", "1s", "8760h"),
+    between("ttl", "1s", "8760h"),
 )
 
 

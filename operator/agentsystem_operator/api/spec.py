@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from agentsystem_operator.api import rules, tiers, types
+from agentsystem_operator.api import guard_rules, rules, tiers, types
 from agentsystem_operator.api.base import ApiModel, MapList, RuledModel
 from agentsystem_operator.api.endpoint import Azure, ProviderLimits
-from agentsystem_operator.api.guard import Guard
+from agentsystem_operator.api.guard import Auth, Guard
 from agentsystem_operator.api.kubernetes import (
     EgressRule,
     EnvVars,
@@ -22,7 +22,7 @@ from agentsystem_operator.api.kubernetes import (
     Toleration,
 )
 from agentsystem_operator.api.stores import Stores
-from agentsystem_operator.api.types import ProviderType, SessionStore, Tier
+from agentsystem_operator.api.types import AuthType, ProviderType, SessionStore, Tier
 
 
 class Runtime(ApiModel):
@@ -233,13 +233,19 @@ class AgentSystemSpec(RuledModel):
     guard: Guard = Guard()
     """What protects the system and the people who use it."""
 
-    RULES: ClassVar = rules.SPEC
+    RULES: ClassVar = (*rules.SPEC, *guard_rules.SPEC)
     TRANSITIONS: ClassVar = rules.SPEC_TRANSITIONS
 
     @property
     def entry(self) -> str:
         """The agent that answers requests which name none."""
         return self.workflow.entry or self.agents[0].name
+
+    @property
+    def auth(self) -> Auth | None:
+        """How callers are known; None where nobody is asked."""
+        stated = self.guard.auth
+        return None if stated is None or stated.type is AuthType.NONE else stated
 
     def sessions(self, defaults: tiers.TierDefaults) -> Sessions:
         """Return the stated sessions, else those of the tier."""

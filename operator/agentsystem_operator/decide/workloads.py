@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentsystem_operator.api.guard import Encryption
+from agentsystem_operator.api.guard import Auth, Guard
 from agentsystem_operator.api.kubernetes import EnvVar, ResourceRequirements
 from agentsystem_operator.api.spec import (
     Agent,
@@ -60,10 +60,12 @@ class Workload:
     sessions: Sessions
     stores: Stores
     """The servers that the agent's pods use."""
-    encryption: Encryption | None
-    """How what is stored is encrypted."""
     runtime: Runtime
     network: Network
+    guard: Guard
+    auth: Auth | None
+    """How callers are known; None where nobody is asked."""
+    has_siblings: bool
     image: str
     defaults: TierDefaults
     replicas: int
@@ -83,6 +85,16 @@ class Workload:
     def shares_sessions(self) -> bool:
         """Whether every pod of the agent knows every session."""
         return self.sessions.store is not SessionStore.MEMORY or self.replicas <= 1
+
+    @property
+    def vouches(self) -> bool:
+        """Whether the agent passes requests on to siblings that want to know who asks."""
+        return self.auth is not None and bool(self.siblings)
+
+    @property
+    def believes(self) -> bool:
+        """Whether the entry passes requests on to the agent, and tells it who asks."""
+        return self.auth is not None and self.has_siblings and not self.is_entry
 
     @property
     def env(self) -> tuple[EnvVar, ...]:
@@ -159,9 +171,11 @@ def _of_agent(
         answers=said.answers,
         sessions=sessions,
         stores=stores.used(spec.stores, sessions, providers),
-        encryption=spec.guard.encryption,
         runtime=spec.runtime,
         network=spec.network,
+        guard=spec.guard,
+        auth=spec.auth,
+        has_siblings=len(spec.agents) > 1,
         image=given.image,
         defaults=table,
         replicas=given.replicas,
@@ -202,12 +216,12 @@ def _declared(
 ) -> Mapping[str, Any]:
     """Return all that the user said and that reaches this agent's pods, defaults left out."""
     sessions = spec.memory.sessions
-    encryption = spec.guard.encryption
+    # that nobody is asked counts as nothing said
+    guard = _without(spec.guard.stated(), *(() if spec.auth else ("auth",)))
     shared = stores.used(spec.stores, sessions, providers).stated()
     return {
         # only where there are any, or every system would seem to have been changed
         **({"stores": shared} if shared else {}),
-        **({"encryption": encryption.stated()} if encryption else {}),
         "tier": spec.tier.value,
         "runtime": spec.runtime.stated(),
         "agent": _without(agent.stated(), "replicas", "instructions", "instructionsFrom"),
@@ -217,6 +231,8 @@ def _declared(
         "answers": dict(said.answers),
         "sessions": sessions.stated() if sessions else None,
         "siblings": list(said.siblings),
+        # what came later is here only where it is used: the hash of others stays what it was
+        **({"guard": guard} if guard else {}),
     }
 
 

@@ -35,6 +35,8 @@ class Reads:
 
     children: frozenset[Ref] = frozenset()
     config_maps: frozenset[str] = frozenset()
+    cluster_keys: bool = False
+    """The keys with which the cluster signs service-account tokens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,14 @@ def config_map(key: SystemKey, agent: str, revision: str) -> Ref:
     return Ref(Kind.CONFIG_MAP, key.namespace, f"{key.name}--{agent}-{revision}")
 
 
+def cluster_keys(key: SystemKey) -> Ref:
+    """Return the name of the keys that verify the tokens of siblings: `<system>--jwks`.
+
+    No config of an agent is called so, since those end in a revision.
+    """
+    return Ref(Kind.CONFIG_MAP, key.namespace, f"{key.name}--jwks")
+
+
 def authority(key: SystemKey) -> Ref:
     """Return the name of what a system's pods need for the channel: `<system>--ca`.
 

@@ -155,6 +155,8 @@ class Observed:
     """What the system's pods say; None when the operator has no channel."""
     authority: str = ""
     """Certificates by which pods know the operator, "" while there are none."""
+    cluster_keys: str | Unknown | None = None
+    """The JSON Web Key Set that verifies service-account tokens; None: not read yet."""
 
 
 @dataclass(frozen=True, slots=True)

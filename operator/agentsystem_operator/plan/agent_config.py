@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from agentsystem_operator.api.guard import Encryption
+from agentsystem_operator.api.guard import Guard
 from agentsystem_operator.api.spec import (
     Agent,
     AgentSystemSpec,
@@ -27,9 +27,10 @@ from agentsystem_operator.decide.references import Texts
 from agentsystem_operator.decide.workloads import Owner, Workload, of_system
 from agentsystem_operator.model import names
 from agentsystem_operator.model.references import SystemKey
+from agentsystem_operator.plan import guard, pii_config
 
 CONTRACT = "v1.0"
-NEWER = {"anthropic": "v1.1", "endpoint": "v1.1", "stores": "v1.1", "encryption": "v1.1"}
+NEWER = {"anthropic": "v1.1", "endpoint": "v1.1", "stores": "v1.1", "guard": "v1.1"}
 """The minor with which a key came: a config names the lowest that has all it uses, so that a newer
 contract rolls nobody who does not use it."""
 FILE = "config.json"
@@ -82,7 +83,7 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         "providers": _providers(workload.providers, workload.answers, IN_POD),
         "sessions": _sessions(workload.sessions, IN_POD, shared=workload.shares_sessions),
         **_stores(workload.stores, IN_POD),
-        **_guard(workload.encryption, IN_POD),
+        **_guard(guard.config_of(workload), workload.guard, IN_POD),
     }
 
 
@@ -112,7 +113,7 @@ def render_config(
         "providers": _providers(providers.values(), answers, places),
         "sessions": _sessions(workloads[0].sessions, places, shared=True),
         **_stores(shares.stores, places),
-        **_guard(workloads[0].encryption, places),
+        **_guard(guard.config_on_laptop(spec), spec.guard, places),
     }
 
 
@@ -127,7 +128,7 @@ def _contract(providers: Iterable[Provider], workload: Workload) -> str:
         "anthropic": any(provider.anthropic for provider in providers),
         "endpoint": any(map(_is_special, providers)),
         "stores": workload.stores != Stores(),
-        "encryption": workload.encryption is not None,
+        "guard": bool(guard.config_of(workload) or workload.guard.encryption or workload.guard.pii),
     }
     return max((NEWER[key] for key, is_used in used.items() if is_used), default=CONTRACT)
 
@@ -193,13 +194,19 @@ def _stores(stores: Stores, places: Places) -> dict[str, Any]:
     return {"stores": sections} if sections else {}
 
 
-def _guard(encryption: Encryption | None, places: Places) -> dict[str, Any]:
-    """Return the section `guard`, or nothing when nothing of it is declared."""
-    if encryption is None:
-        return {}
-    ref = encryption.keys_secret_ref
-    keys = {"file": places.encryption, "secretName": ref.name, "secretKey": ref.key}
-    return {"guard": {"encryption": {"keys": keys}}}
+def _guard(callers: Mapping[str, Any], declared: Guard, places: Places) -> dict[str, Any]:
+    """Return the section `guard`, or nothing when nothing of it is declared.
+
+    `callers` is what it says about who may ask, and how much.
+    """
+    body = dict(callers)
+    if declared.encryption is not None:
+        ref = declared.encryption.keys_secret_ref
+        keys = {"file": places.encryption, "secretName": ref.name, "secretKey": ref.key}
+        body["encryption"] = {"keys": keys}
+    if declared.pii is not None:
+        body["pii"] = pii_config.of_pii(declared.pii, places.keys)
+    return {"guard": body} if body else {}
 
 
 def _sessions(sessions: Sessions, places: Places, *, shared: bool) -> dict[str, Any]:

@@ -82,6 +82,8 @@ class _View:
     def actions(self, wanted: Wanted) -> Iterator[Action]:
         if wanted.authority is not None:
             yield from self._applied(wanted.authority)
+        if wanted.cluster_keys is not None:
+            yield from self._applied(wanted.cluster_keys)
         for agent in wanted.agents:
             for manifest in agent.before:
                 yield from self._applied(manifest)

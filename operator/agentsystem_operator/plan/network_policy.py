@@ -74,6 +74,9 @@ def _egress(workload: Workload) -> Iterator[Rule]:
     for server in (workload.stores.redis, workload.stores.postgres):
         if server is not None:
             yield to_host(server.host, server.port, namespace=namespace)
+    jwt = workload.auth.jwt if workload.auth else None
+    if jwt is not None and jwt.jwks_url is not None:
+        yield to_endpoint(jwt.jwks_url, namespace=namespace)
     for rule in workload.network.egress:
         yield rule.stated()
 

@@ -11,7 +11,7 @@ from agentsystem_operator.api.kubernetes import KeyReference
 from agentsystem_operator.decide.workloads import Workload
 from agentsystem_operator.model import names
 from agentsystem_operator.model.references import Kind
-from agentsystem_operator.plan import agent_config
+from agentsystem_operator.plan import agent_config, guard, pii_config
 
 GRACE_S = 30
 """terminationGracePeriodSeconds: what a pod has, in all, from being told to stop to SIGKILL."""
@@ -24,6 +24,7 @@ USER = 65532
 CONFIG_DIR = "/etc/agentsystem/config"
 DATA_DIR = "/var/lib/agentsystem"
 ENCRYPTION_DIR = "/etc/agentsystem/guard/encryption"
+_PII_VOLUME = "pii-key"
 
 DEFAULT_RESOURCES = {
     "requests": {"cpu": "50m", "memory": "96Mi"},
@@ -166,10 +167,14 @@ def _mounts(workload: Workload) -> Iterator[dict[str, Any]]:
     for server, _ in _passwords(workload):
         path = f"{agent_config.IN_POD.stores}/{server}"
         yield {"name": f"store-{server}", "mountPath": path, "readOnly": True}
-    if workload.encryption is not None:
+    if workload.guard.encryption:
         yield {"name": "encryption", "mountPath": ENCRYPTION_DIR, "readOnly": True}
+    if workload.guard.pii:
+        path = f"{agent_config.IN_POD.keys}/{pii_config.KEY}"
+        yield {"name": _PII_VOLUME, "mountPath": path, "readOnly": True}
     if workload.keeps_sessions_on_disk:
         yield {"name": "data", "mountPath": DATA_DIR}
+    yield from guard.mounts(workload)
 
 
 def _volumes(workload: Workload, revision: str) -> Iterator[dict[str, Any]]:
@@ -180,12 +185,16 @@ def _volumes(workload: Workload, revision: str) -> Iterator[dict[str, Any]]:
         yield {"name": f"key-{provider}", "secret": _projected(ref, "key")}
     for server, ref in _passwords(workload):
         yield {"name": f"store-{server}", "secret": _projected(ref, "password")}
-    if workload.encryption is not None:
-        ref = workload.encryption.keys_secret_ref
+    if workload.guard.encryption:
+        ref = workload.guard.encryption.keys_secret_ref
         yield {"name": "encryption", "secret": _projected(ref, "keys")}
+    if workload.guard.pii:
+        ref = workload.guard.pii.key_secret_ref
+        yield {"name": _PII_VOLUME, "secret": _projected(ref, "key")}
     if workload.keeps_sessions_on_disk:
         claim = names.agent_child(key, agent, Kind.PERSISTENT_VOLUME_CLAIM).name
         yield {"name": "data", "persistentVolumeClaim": {"claimName": claim}}
+    yield from guard.volumes(workload)
 
 
 def _projected(ref: KeyReference, file: str) -> dict[str, Any]:

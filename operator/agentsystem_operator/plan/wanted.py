@@ -22,6 +22,7 @@ from agentsystem_operator.plan.controller_revision import (
     stored_bytes,
 )
 from agentsystem_operator.plan.deployment import build_deployment
+from agentsystem_operator.plan.guard import build_cluster_keys
 from agentsystem_operator.plan.network_policy import build_network_policy
 from agentsystem_operator.plan.persistent_volume_claim import build_persistent_volume_claim
 from agentsystem_operator.plan.pod_disruption_budget import build_pod_disruption_budget
@@ -57,6 +58,8 @@ class Wanted:
     record: Manifest
     agents: tuple[AgentChildren, ...]
     entry_service: Manifest
+    cluster_keys: Manifest | None = None
+    """What siblings know each other by, where they have to."""
 
     @property
     def record_bytes(self) -> int:
@@ -72,6 +75,8 @@ class Wanted:
         """Yield every manifest with the field that asks for it, in the order of writing."""
         if self.authority is not None:
             yield self.authority, "metadata.name"
+        if self.cluster_keys is not None:
+            yield self.cluster_keys, "spec.guard"
         for agent in self.agents:
             for manifest in agent.before:
                 yield manifest, agent.workload.path
@@ -87,9 +92,13 @@ def of_system(
     *,
     records: Sequence[RevisionRecord],
     templates: Mapping[int, Template],
+    cluster_keys: str | None,
     channel: Channel | None,
 ) -> Wanted:
-    """Return what the workloads need; `records` are those of earlier revisions."""
+    """Return what the workloads need; `records` are those of earlier revisions.
+
+    `cluster_keys` are None where siblings need not know each other.
+    """
     agents = tuple(
         _of_agent(workload, templates[workload.template], channel) for workload in workloads
     )
@@ -103,6 +112,7 @@ def of_system(
         record=build_controller_revision(owner, data, number=_number(revision, records)),
         agents=agents,
         entry_service=build_entry_service(entry),
+        cluster_keys=build_cluster_keys(owner, cluster_keys) if cluster_keys else None,
     )
 
 

@@ -26,6 +26,10 @@ class FencedCluster:
         """Read; anybody may."""
         return await self._cluster.read_config_map(namespace, name)
 
+    async def read_cluster_keys(self) -> str | observed.Unknown:
+        """Pass on."""
+        return await self._cluster.read_cluster_keys()
+
     async def identify(self, key: SystemKey) -> ports.Identity | observed.Absent | observed.Unknown:
         """Read; anybody may."""
         return await self._cluster.identify(key)

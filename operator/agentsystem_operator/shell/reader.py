@@ -22,6 +22,10 @@ from agentsystem_operator.shell.contents import Contents
 AT_ONCE = 8
 """Concurrent reads per system: 16 workers then ask at most for 128 at a time."""
 
+KEYS_FRESH_S = 1800.0
+"""Half as often as systems look (engine.RENEW_KEYS), so that a look is never answered with what the
+one before has seen."""
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -29,10 +33,20 @@ V = TypeVar("V")
 class Reader:
     """Reads children and ConfigMaps, through the caches where these are current."""
 
-    def __init__(self, cluster: ports.Cluster, children: Children, contents: Contents) -> None:
+    def __init__(
+        self,
+        cluster: ports.Cluster,
+        children: Children,
+        contents: Contents,
+        *,
+        clock: ports.Clock,
+    ) -> None:
         self._cluster = cluster
         self._children = children
         self._contents = contents
+        self._clock = clock
+        self._cluster_keys: str | Unknown | None = None
+        self._cluster_keys_at = float("-inf")
 
     async def add(self, observed: Observed, reads: Reads, *, key: SystemKey, uid: str) -> Observed:
         """Return what is observed, with the answers to what was asked for."""
@@ -40,11 +54,24 @@ class Reader:
         lookups = await self.look_up(reads.children, uid=uid)
         texts = await _gather(reads.config_maps, lambda name: self._text(key.namespace, name))
         _heed(texts.values())
+        keys = await self._keys_of_the_cluster() if reads.cluster_keys else observed.cluster_keys
         return replace(
             observed,
+            cluster_keys=keys,
             lookups={**observed.lookups, **lookups},
             config_maps={**observed.config_maps, **texts},
         )
+
+    async def _keys_of_the_cluster(self) -> str | Unknown:
+        """Return the keys, read once for all systems that ask within a while."""
+        now = self._clock.monotonic()
+        known = self._cluster_keys
+        if known is None or now - self._cluster_keys_at >= KEYS_FRESH_S:
+            known = await self._cluster.read_cluster_keys()
+            _heed([known])
+            if not isinstance(known, Unknown):
+                self._cluster_keys, self._cluster_keys_at = known, now
+        return known
 
     async def look_up(self, refs: Iterable[Ref], *, uid: str) -> Mapping[Ref, Looked]:
         """Return what stands under each name now; the caches learn it too."""

@@ -87,7 +87,7 @@ class Reconciler:
 
     def __init__(self, parts: Parts) -> None:
         self._ = parts
-        self._reader = Reader(parts.cluster, parts.children, parts.contents)
+        self._reader = Reader(parts.cluster, parts.children, parts.contents, clock=parts.clock)
         self._executor = Executor(parts.cluster, parts.children, acted=parts.acted)
         self._announcer = Announcer(parts.cluster, clock=parts.clock)
 

@@ -3,8 +3,10 @@
 from tests.contract.api.table import (
     bounds,
     endpoints,
+    guard,
     names,
     network,
+    pii,
     pods,
     references,
     rules,
@@ -22,4 +24,6 @@ CASES = (
     *network.CASES,
     *stores.CASES,
     *bounds.CASES,
+    *pii.CASES,
+    *guard.CASES,
 )

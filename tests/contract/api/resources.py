@@ -11,6 +11,9 @@ Body = dict[str, Any]
 # Stands for a field that is taken away; a type, since deepcopy keeps those as they are.
 REMOVED = type("Removed", (), {})
 
+API_KEYS: Body = {"type": "APIKey", "apiKeys": {"secretRef": {"name": "callers", "key": "keys"}}}
+"""What tiers other than Development ask for."""
+
 _STEP = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]")
 
 

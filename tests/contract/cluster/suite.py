@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -193,6 +194,11 @@ class ClusterContract:
         key, uid = world.add_system("claims")
         manifest, child = await _make_one(world, key, uid, Kind.PERSISTENT_VOLUME_CLAIM)
         assert await world.cluster.read(manifest.ref, owner_uid="of a later system") == child
+
+    async def test_the_keys_of_the_cluster_are_a_key_set(self, world: World) -> None:
+        found = await world.cluster.read_cluster_keys()
+        assert isinstance(found, str)
+        assert list(json.loads(found)) == ["keys"]
 
     async def test_config_maps_are_read_by_value(self, world: World) -> None:
         world.add_config_map("mine", {"a": "1", "b": "zwei"})

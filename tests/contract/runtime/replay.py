@@ -69,6 +69,12 @@ def prepared(example: Path, folder: Path, upstream: str = "") -> dict[str, Any]:
             endpoint["apiKey"]["file"] = str(folder / "no-key")
         elif upstream and endpoint:
             endpoint["baseURL"] = f"{upstream}/v1"
+    if pii := document.get("guard", {}).get("pii"):
+        (folder / "pii-key").write_text("a key of many characters")
+        pii["key"]["file"] = str(folder / "pii-key")
+    if keys := document.get("guard", {}).get("auth", {}).get("apiKeys"):
+        keys["file"] = str(folder / "callers")
+        (folder / "callers").write_text(answers_to(example)["callers"])
     return document
 
 

@@ -164,6 +164,9 @@ class Process:
 
     def __init__(self, file: Path, port: int, *, tree: Path = REPOSITORY, **env: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.metrics_url = ""  # known once it is serving
+        self.started: list[str] = []
+        """What was logged until it served."""
         command = [
             sys.executable, "-m", "agent_runtime", "serve", "--config", str(file),
             "--host", "127.0.0.1", "--port", str(port), "--metrics-port", "0",
@@ -181,7 +184,9 @@ class Process:
         """Return when the line that says so has been logged."""
         assert self.process.stderr is not None
         for line in self.process.stderr:
+            self.started.append(line)
             if '"message":"serving"' in line:
+                self.metrics_url = f"http://{json.loads(line)['metrics_address']}/metrics"
                 return
         raise AssertionError(f"exited with {self.process.wait()} before serving")
 

@@ -14,6 +14,7 @@ import yaml
 from agent_runtime.app import config_file
 from agent_runtime.app.config_file import Surroundings
 from agentsystem_operator.api import tiers
+from agentsystem_operator.api.base import STORED
 from agentsystem_operator.api.spec import AgentSystemSpec
 from agentsystem_operator.decide import pins, workloads
 from agentsystem_operator.decide.workloads import Workload
@@ -36,7 +37,9 @@ class Sample:
     texts: dict[tuple[str, str], str]
 
 
-def sample_in(path: Path) -> Sample:
+def sample_in(path: Path, *, stored: bool = False) -> Sample:
+    """Return what a file holds; `stored`: as a cluster may hold it since before some rules came."""
+    context = STORED if stored else None
     documents: list[Any] = [d for d in yaml.safe_load_all(path.read_text()) if d]
     system = next(d for d in documents if d["kind"] == "AgentSystem")
     texts = {
@@ -45,7 +48,7 @@ def sample_in(path: Path) -> Sample:
         if document["kind"] == "ConfigMap"
         for key, text in document["data"].items()
     }
-    spec = AgentSystemSpec.model_validate(system["spec"])
+    spec = AgentSystemSpec.model_validate(system["spec"], context=context)
     meta = system["metadata"]
     return Sample(SystemKey(meta.get("namespace", "shop"), meta["name"]), spec, texts)
 

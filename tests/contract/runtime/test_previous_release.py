@@ -152,7 +152,8 @@ Changed = Callable[[dict[str, Any]], dict[str, Any]]
 def asked(tree: Path, folder: Path, *, changed: Changed = lambda document: document) -> list[str]:
     """Return the agents that a runtime answered for, given what this operator renders for pods."""
     found = []
-    for workload in workloads_of(sample_in(REPOSITORY / "config/contract/v1.0/systems/entry.yaml")):
+    path = REPOSITORY / "config/contract/v1.0/systems/entry.yaml"
+    for workload in workloads_of(sample_in(path, stored=True)):
         if workload.agent.name != "front":
             continue
         document = json.loads(agent_config.as_text(agent_config.of_workload(workload)))

@@ -11,7 +11,7 @@ import yaml
 from agent_runtime.app import config_file
 from agent_runtime.app.config_file import Surroundings
 from agent_runtime.providers import script
-from tests.contract.runtime import serving
+from tests.contract.runtime import replay, serving
 
 EXAMPLES = sorted((serving.REPOSITORY / "config/contract").glob("v*/*.json"))
 LAPTOP = Surroundings(in_cluster=False, grace_seconds=25.0, state_home=Path("/state"))
@@ -41,8 +41,11 @@ async def test_an_example_can_be_served(example: Path, tmp_path: Path) -> None:
     document = json.loads(_text(example))
     if document.get("sessions", {}).get("path"):
         document["sessions"]["path"] = str(tmp_path / "sessions.db")
+    if "guard" in document:
+        document = replay.prepared(example, tmp_path)
     async with serving.serving(document, tmp_path) as served, httpx.AsyncClient() as http:
-        models = (await http.get(f"{served.url}/v1/models")).json()["data"]
+        key = {"authorization": "Bearer as-example"}
+        models = (await http.get(f"{served.url}/v1/models", headers=key)).json()["data"]
     own = [agent["name"] for agent in document["agents"]]
     others = [sibling["name"] for sibling in document.get("siblings", [])]
     assert [model["id"] for model in models] == own + others

@@ -68,7 +68,7 @@ async def test_bodies_that_are_still_coming_count_as_memory(
             slow.close()
             await until_in_flight(served, 0)
             served_again = await http.post(url, content=body)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "overloaded")
     assert served_again.status_code == 200
 
 

@@ -7,14 +7,15 @@ import pytest
 from agentsystem_operator.api import tiers
 from agentsystem_operator.api.resource import AgentSystem, parse
 from agentsystem_operator.api.types import SessionStore, Tier
-from tests.contract.api.resources import changed
+from tests.contract.api.resources import API_KEYS, changed
 
 MEMORY = {"store": "Memory"}
 SQLITE = {"store": "SQLite", "ttl": "1h"}
 
 
 def _system(**spec: Any) -> AgentSystem:
-    system = parse(changed({f"spec.{field}": value for field, value in spec.items()}))
+    changes = {f"spec.{field}": value for field, value in spec.items()}
+    system = parse(changed({"spec.guard.auth": API_KEYS, **changes}))
     assert isinstance(system, AgentSystem), system
     return system
 

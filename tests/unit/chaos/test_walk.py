@@ -10,7 +10,7 @@ from tests.kube import Object
 FIELDS = [".".join(path) for path, _ in walk.fields(walk.schema())]
 
 
-@pytest.mark.parametrize("home", walk.HOMES, ids=["memory", "disk"])
+@pytest.mark.parametrize("home", walk.HOMES, ids=["memory", "disk", "keys", "tokens", "shared key"])
 def test_every_home_is_valid(home: Object) -> None:
     judged = resource.parse(spec_walk.of(home, "default"))
     assert isinstance(judged, resource.AgentSystem), judged

@@ -61,6 +61,7 @@ class World:
     """Objects without our labels, with their controller."""
     unreadable: set[Ref] = field(default_factory=set)
     config_maps: dict[str, Text | Unknown] = field(default_factory=dict)
+    cluster_keys: str | Unknown = '{"keys":[]}'
     now: datetime = START
     settings: engine.Settings = SETTINGS
     remembered: Remembered = field(default_factory=Remembered)
@@ -100,6 +101,7 @@ class World:
             observed,
             lookups={**observed.lookups, **{ref: self._look(ref) for ref in wanted.children}},
             config_maps={**observed.config_maps, **maps},
+            cluster_keys=self.cluster_keys if wanted.cluster_keys else observed.cluster_keys,
         )
 
     def _look(self, ref: Ref) -> Looked:

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
+from agentsystem_operator.api.base import STORED
 from agentsystem_operator.api.spec import AgentSystemSpec
 from agentsystem_operator.model.references import SystemKey
 from agentsystem_operator.plan import agent_config
@@ -145,7 +146,7 @@ def test_only_a_config_that_uses_what_is_newer_names_a_newer_contract() -> None:
 def test_a_laptop_gets_every_agent_in_one_file() -> None:
     body = builders.system("support", "shop", **FIELDS)["spec"]
     config = agent_config.render_config(
-        AgentSystemSpec.model_validate(body),
+        AgentSystemSpec.model_validate(body, context=STORED),
         TEXTS,
         key=SystemKey("shop", "support"),
         defaults=workload.SETTINGS.defaults,

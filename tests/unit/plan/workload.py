@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentsystem_operator import engine
+from agentsystem_operator.api.base import STORED
 from agentsystem_operator.api.spec import AgentSystemSpec
 from agentsystem_operator.decide.references import Texts
 from agentsystem_operator.decide.workloads import Owner, Workload, of_system
@@ -35,7 +36,7 @@ def system(texts: Texts | None = None, **fields: Any) -> tuple[Workload, ...]:
     body = builders.system("support", "shop", **fields)["spec"]
     body.setdefault("memory", STATED.get(body["tier"], {}))
     return of_system(
-        AgentSystemSpec.model_validate(body),
+        AgentSystemSpec.model_validate(body, context=STORED),
         texts or {},
         owner=OWNER,
         pinned={},

@@ -142,15 +142,6 @@ async def test_a_body_is_bounded_whether_announced_or_not() -> None:
         assert caught.value.status == 413
 
 
-async def test_no_more_requests_are_admitted_than_allowed() -> None:
-    admission, wire = Admission(limit=1), Wire()
-    async with admission.slot(wire.receive, Reply(wire.send, close=False)):
-        assert admission.in_flight == 1
-        with pytest.raises(ApiError) as caught:
-            admission.slot(wire.receive, Reply(wire.send, close=False))
-    assert (caught.value.status, admission.in_flight) == (503, 0)
-
-
 async def test_the_memory_for_bodies_is_bounded_and_given_back() -> None:
     admission, wire = Admission(), Wire()
     size = limits.MAX_BODY_BYTES_IN_FLIGHT

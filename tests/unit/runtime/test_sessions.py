@@ -1,9 +1,11 @@
 """One turn of a session at a time; sessions never meet."""
 
 import asyncio
+import dataclasses
 
 import pytest
 
+from agent_runtime.guard.principal import ANONYMOUS, Principal, Priority, Role
 from agent_runtime.memory.base import MAX_SESSION_BYTES, Retention, newest
 from agent_runtime.memory.in_process import MemoryStore
 from agent_runtime.memory.sessions import SESSION_ID, SessionBusy, Sessions, session_key
@@ -77,6 +79,23 @@ async def test_sessions_are_scoped_by_agent() -> None:
 
 def test_a_key_begins_with_cluster_namespace_and_system() -> None:
     assert session_key("shop", "support", "front", "s1") == "-/shop/support/front/s1"
+
+
+def test_a_known_owner_has_sessions_of_its_own() -> None:
+    ann = Principal("ann/1", "acme", frozenset({Role.CHAT}), Priority.NORMAL)
+    owners = [
+        ANONYMOUS,
+        ann,
+        dataclasses.replace(ann, tenant="other"),
+        dataclasses.replace(ann, id="bob"),
+        dataclasses.replace(ann, tenant=""),
+        dataclasses.replace(ann, tenant="acme/ann", id="1"),
+    ]
+    keys = [session_key("shop", "support", "front", "s1", owner) for owner in owners]
+    assert keys[1] == "-/shop/support/front/acme/ann%2F1/s1"
+    assert len(set(keys)) == len(owners)
+    vip = dataclasses.replace(ann, priority=Priority.VIP, roles=frozenset())
+    assert session_key("shop", "support", "front", "s1", vip) == keys[1]  # of the same person
 
 
 @pytest.mark.parametrize("text", ["", "a/b", "a b", "é", "a\n", "x" * 129, "../x", "a%2f"])

@@ -23,7 +23,7 @@ from tests.fakes.rig import Rig
 from tests.fakes.virtual_time import virtual
 
 KEY = SystemKey("shop", "one")
-QUIET_READS = {"read", "read_config_map", "identify"}
+QUIET_READS = {"read", "read_config_map", "read_cluster_keys", "identify"}
 ERRORS = (
     ports.ClusterUnreachable("500"),
     ports.ClusterUnreachable("429", retry_after_s=2),

@@ -1,7 +1,7 @@
 """Rules between fields: each kept and each broken, alone and together."""
 
 from tests.contract.api.case import bad, good
-from tests.contract.api.resources import REMOVED
+from tests.contract.api.resources import API_KEYS, REMOVED
 
 SECOND = {"name": "second", "route": "chat"}
 TWO_AGENTS = {"spec.agents[1]": SECOND, "spec.workflow.entry": "front"}
@@ -12,6 +12,7 @@ WITH_OPENAI = {
 }
 ANTHROPIC = {"name": "hosted", "type": "Anthropic", "anthropic": {}}
 WITH_ANTHROPIC = {**WITH_OPENAI, "spec.providers[1]": ANTHROPIC}
+GUARDED = {"spec.guard.auth": API_KEYS}
 SQLITE = {"spec.memory.sessions": {"store": "SQLite"}}
 PROMPT = {"configMapKeyRef": {"name": "prompts", "key": "front.txt"}}
 REPLICAS = "spec.agents[0].replicas"
@@ -72,14 +73,19 @@ _SESSIONS = (
     bad("sqlite with two replicas", {**SQLITE, REPLICAS: 2}, "spec.agents", says=ONE_REPLICA),
     bad(
         "sqlite by tier with two replicas",
-        {"spec.tier": "Testing", REPLICAS: 2},
+        {"spec.tier": "Testing", **GUARDED, REPLICAS: 2},
         "spec.agents",
         says=ONE_REPLICA,
     ),
     good("memory with two replicas", {REPLICAS: 2}),
     good(
         "memory in testing with two replicas",
-        {"spec.tier": "Testing", "spec.memory.sessions": {"store": "Memory"}, REPLICAS: 2},
+        {
+            "spec.tier": "Testing",
+            "spec.memory.sessions": {"store": "Memory"},
+            **GUARDED,
+            REPLICAS: 2,
+        },
     ),
     bad(
         "volume of a store that has none",
@@ -90,7 +96,7 @@ _SESSIONS = (
     *(
         bad(
             f"{tier} without sessions",
-            {"spec.tier": tier},
+            {"spec.tier": tier, **GUARDED},
             "spec.memory.sessions",
             says=NEEDS_SESSIONS,
         )
@@ -98,12 +104,12 @@ _SESSIONS = (
     ),
     bad(
         "Production with an empty memory",
-        {"spec.tier": "Production", "spec.memory": {}},
+        {"spec.tier": "Production", "spec.memory": {}, **GUARDED},
         "spec.memory.sessions",
         says=NEEDS_SESSIONS,
     ),
     *(
-        good(f"{tier} with sessions", {"spec.tier": tier, **SQLITE})
+        good(f"{tier} with sessions", {"spec.tier": tier, **SQLITE, **GUARDED})
         for tier in ("Staging", "Production")
     ),
 )

@@ -1,0 +1,41 @@
+"""What a request cost, told to its client: headers of ours, and a figure in a stream's usage."""
+
+from agent_runtime.app.asgi import Headers
+from agent_runtime.cost import money
+from agent_runtime.cost.accounts import Accounts
+from agent_runtime.providers.base import Json
+from agent_runtime.providers.receipt import Receipt
+
+COST = "x-agentsystem-cost-usd"
+COUNT = "x-agentsystem-cost-count"
+SESSION_COST = "x-agentsystem-session-cost-usd"
+ALL = (COST, COUNT, SESSION_COST)
+"""A sibling's answer passes on with them: the pod that calls the provider knows them."""
+
+_UNKNOWN = "unknown"  # never 0
+
+
+def of(*, session: str | None, tenant: str = "") -> Receipt:
+    """Return the receipt that a request begins with; `tenant` as whoever let it in knows it."""
+    return Receipt(tenant=tenant, session=session or "")
+
+
+def headers(receipt: Receipt, agent: str, accounts: Accounts) -> Headers:
+    """Return what an answer that has ended, or failed, cost."""
+    nano = accounts.session_nano(receipt, agent)
+    found = {
+        COST: cost(receipt),
+        COUNT: "estimated" if receipt.estimated else None,
+        SESSION_COST: None if nano is None else money.usd(nano),
+    }
+    return [(name.encode(), value.encode()) for name, value in found.items() if value is not None]
+
+
+def cost(receipt: Receipt) -> str:
+    """Return the cost in USD, or that it is unknown."""
+    return _UNKNOWN if receipt.unpriced else money.usd(receipt.cost_nano)
+
+
+def with_cost(usage: Json, receipt: Receipt) -> Json:
+    """Return a stream's usage with its cost: its headers had left before it was known."""
+    return {**usage, "cost_usd": cost(receipt)}
