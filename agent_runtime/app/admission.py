@@ -31,7 +31,7 @@ class Admission:
     """The slots of a process."""
 
     def __init__(self, *, limit: int = limits.MAX_IN_FLIGHT) -> None:
-        self._limit = limit
+        self.limit = limit
         self._slots: set[Slot] = set()
         self._queue: FairQueue[Slot] = FairQueue()
         self._waiting: set[Slot] = set()
@@ -66,18 +66,18 @@ class Admission:
 
     @property
     def _is_full(self) -> bool:
-        return len(self._slots) >= self._limit or self._queue.size > 0
+        return len(self._slots) >= self.limit or self._queue.size > 0
 
     def _room(self, who: Principal) -> int:
         """Return how many of a priority may wait: those who get a slot within their patience.
 
         room = patience * slots / time that one is held; 1 s, 20 slots, 0.2 s -> 100.
         """
-        soon = limits.PATIENCE_SECONDS[who.priority] * self._limit / self._held_s
+        soon = limits.PATIENCE_SECONDS[who.priority] * self.limit / self._held_s
         return min(limits.MAX_WAITING, max(1, int(soon)))
 
     def _expected_wait_s(self, who: Principal) -> float:
-        return (self._queue.ahead_of(who) + 1) * self._held_s / self._limit
+        return (self._queue.ahead_of(who) + 1) * self._held_s / self.limit
 
     def drain(self) -> None:
         """Fail readiness from now on and ask clients to reconnect elsewhere."""
@@ -121,7 +121,7 @@ class Admission:
         self._slots.discard(slot)
         self._body_bytes -= slot.body_bytes
         self._held_s += limits.LEARNING_RATE * (max(now - slot.begun_at, 1e-4) - self._held_s)
-        while len(self._slots) < self._limit and (following := self._queue.take()) is not None:
+        while len(self._slots) < self.limit and (following := self._queue.take()) is not None:
             self._begin(following, now)
 
     def hold(self, size: int) -> None:

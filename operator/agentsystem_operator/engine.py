@@ -34,8 +34,7 @@ from agentsystem_operator.model.observed import (
 from agentsystem_operator.model.references import Kind, Ref
 from agentsystem_operator.model.system import System
 from agentsystem_operator.plan import (
-    agent_config,
-    controller_revision,
+    bounds,
     diff,
     leftovers,
     standing,
@@ -160,10 +159,8 @@ class _Pass:
         if _needs_cluster_keys(spec) and not isinstance(self.observed.cluster_keys, str):
             return self._without_cluster_keys(spec)
         plan = self._plan(spec, texts)
-        if plan.config_bytes > agent_config.MAX_BYTES:
-            return self.kept_as_found(spec, faults=(_TOO_LARGE,))
-        if plan.record_bytes > controller_revision.MAX_BYTES:
-            return self.kept_as_found(spec, faults=(_RECORD_TOO_LARGE,))
+        if too_large := bounds.faults(plan):
+            return self.kept_as_found(spec, faults=too_large)
         if spec.paused:
             return self._planned(spec, plan)
         match standing.survey(plan.manifests(), self.observed, self.owner):
@@ -367,17 +364,6 @@ class _Pass:
 
 
 _CLAIM = Kind.PERSISTENT_VOLUME_CLAIM
-_TOO_LARGE = Fault(
-    Reason.TOO_LARGE,
-    "spec.agents",
-    "the rendered configurations are over 1 MiB in all; shorten instructions or scripted answers",
-)
-_RECORD_TOO_LARGE = Fault(
-    Reason.TOO_LARGE,
-    "spec",
-    "the record of the revision, which holds what each agent was given, is over 1.25 MiB; shorten"
-    " runtime.env (it counts once per agent), agents[].env or instructions",
-)
 
 
 def _needs_cluster_keys(spec: AgentSystemSpec) -> bool:
