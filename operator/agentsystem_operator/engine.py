@@ -30,6 +30,7 @@ from agentsystem_operator.model.observed import (
     Observed,
     Remembered,
     RevisionRecord,
+    Unknown,
 )
 from agentsystem_operator.model.references import Kind, Ref
 from agentsystem_operator.model.system import System
@@ -175,9 +176,9 @@ class _Pass:
                 assert_never(other)
 
     def _without_cluster_keys(self, spec: AgentSystemSpec) -> Reads | Evaluation:
-        if self.observed.cluster_keys is None:
-            return Reads(cluster_keys=True)
-        return self.kept_as_found(spec, doubt="the keys of the cluster's tokens")
+        if isinstance(keys := self.observed.cluster_keys, Unknown):
+            return self.kept_as_found(spec, doubt=f"the keys of the cluster's tokens ({keys.why})")
+        return Reads(cluster_keys=True)
 
     def _plan(self, spec: AgentSystemSpec, texts: references.Texts) -> Wanted:
         records = self._records()
