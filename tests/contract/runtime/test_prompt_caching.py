@@ -106,7 +106,7 @@ async def test_it_can_be_turned_off(tmp_path: Path) -> None:
 
 
 async def test_a_cache_that_is_never_read_is_given_up_for_a_while(tmp_path: Path) -> None:
-    """A tenth of a second between requests, and the endpoint forgets sooner."""
+    """The endpoint forgets within a millisecond."""
     async with simulating(promptCache={"ttlSeconds": 0.001}) as simulated:
         document = asking(simulated, tmp_path)
         document["agents"][0]["instructions"] = RULES * 8
