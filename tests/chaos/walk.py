@@ -82,6 +82,7 @@ _FULL: Object = {
                 "timeout": "25s",
                 "headers": {"x-team": "blue"},
                 "limits": _LIMITS,
+                "promptCaching": False,
             },
         },
     ],
@@ -123,6 +124,7 @@ _FULL: Object = {
             ],
         },
     },
+    "cache": {"ttl": "5m", "maxEntries": 500},
     "network": {
         "egress": [{"to": _PEERS, "ports": [{"protocol": "TCP", "port": 8443, "endPort": 8450}]}],
         "ingressFrom": _PEERS,
