@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from agent_runtime.app.contract import Config
+from agent_runtime.cache import shared
 from agent_runtime.cache.answers import Answers, Rules
 from agent_runtime.cache.cached import Cached
 from agent_runtime.cache.kept import Shelf
 from agent_runtime.cache.shared import RedisShelf, Shared
 from agent_runtime.observability.metrics import Metrics
 from agent_runtime.providers.base import Provider
+from agent_runtime.stores import base
 from agent_runtime.stores.redis import Redis
 
 if TYPE_CHECKING:  # the library behind it costs memory that most processes can save
@@ -47,7 +49,8 @@ def revision_of(config: Config) -> str:
 def _shared(config: Config, redis: Redis | None, ring: "KeyRing | None") -> Shared | None:
     if redis is None:
         return None
-    shelf = RedisShelf(redis, config.namespace, config.system)
+    begin = base.scope(config.namespace, config.system)
+    shelf = RedisShelf(redis, begin, within_s=shared.WITHIN_S)
     if ring is None:
         return shelf
     from agent_runtime.cache.sealed import SealedShelf

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from agent_runtime.app import receipts
 from agent_runtime.cache import kept, shared
 from agent_runtime.cache.answers import KEPT_TTLS
 from agent_runtime.cache.kept import Kept
+from agent_runtime.cache.shared import RedisShelf
 from agent_runtime.providers.base import Json, Texts
 from agent_runtime.providers.receipt import Cache, Receipt
+from agent_runtime.stores.base import StoreUnavailable
 from tests.unit.runtime.remembered import TOLD, TTL_S, Clock, Model, Pod, Pool, prompt
 
 HIT, MISS, BYPASS = Cache.HIT, Cache.MISS, Cache.BYPASS
@@ -186,6 +190,36 @@ async def test_a_value_that_is_none_or_of_another_question_is_a_miss() -> None:
     for wrong in (b"", b"junk", pool.values[theirs][0], pool.values[mine][0][:-5]):
         pool.values[mine] = (wrong, TTL_S)
         assert (await Pod(shared=pool).ask("mine"))[1] is MISS
+
+
+class Redis:
+    """Replies after so many passes of the event loop."""
+
+    def __init__(self, passes: int) -> None:
+        self.passes = passes
+        self.given_up = False
+
+    async def command(self, *_words: object) -> bytes:
+        try:
+            for _ in range(self.passes):
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self.given_up = True
+            raise
+        return b"reply"
+
+
+async def test_a_reply_that_has_come_is_taken_even_if_a_busy_loop_sees_it_late() -> None:
+    redis = Redis(passes=3)
+    assert await RedisShelf(redis, "-/a/b", within_s=0.0).get(b"k") == b"reply"
+
+
+async def test_a_reply_that_does_not_come_is_waited_for_no_longer() -> None:
+    redis = Redis(passes=1_000_000)
+    with pytest.raises(StoreUnavailable):
+        await RedisShelf(redis, "-/a/b", within_s=0.0).get(b"k")
+    await asyncio.sleep(0)
+    assert redis.given_up
 
 
 def test_a_value_is_read_as_it_was_written() -> None:
