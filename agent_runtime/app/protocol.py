@@ -4,13 +4,15 @@ Refusals at this level have OpenAI's shape too.
 """
 
 import asyncio
-from typing import Any
+import urllib.parse
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from agent_runtime.app import limits
-from agent_runtime.app.asgi import SECURITY
+from agent_runtime.app.asgi import ANSWER, SECURITY, WHOLE, Scope
+from agent_runtime.app.cycle import Cycle
 from agent_runtime.app.errors import ApiError
 
 _REASONS = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}
@@ -82,7 +84,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._offered:
             return  # the parser stops here; `_feed` goes on without the offer
         try:
-            super().on_headers_complete()
+            self._begin()
         except (httptools.HttpParserInvalidURLError, UnicodeDecodeError) as exc:
             raise httptools.HttpParserError("invalid URL") from exc
 
@@ -116,6 +118,33 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(ApiError(431, text, code="headers_too_large"))
         else:
             self._refuse(ApiError(400, "this is not a valid HTTP/1.1 request"))
+
+    def _begin(self) -> None:
+        """Begin a request as uvicorn does, with a cycle of our own."""
+        path = httptools.parse_url(self.url).path.decode("ascii")
+        cycle = Cycle(
+            self.scope,
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            self.access_log,
+            self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        scope = cast("Scope", self.scope)
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
+        scope[WHOLE], scope[ANSWER] = cycle.whole, cycle.answer
+        before, self.cycle = self.cycle, cycle
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
 
     def _feed(self, data: bytes) -> None:
         while data:
