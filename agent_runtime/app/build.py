@@ -14,6 +14,7 @@ from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
 from agent_runtime.agents.private.stage import PrivateAgent
 from agent_runtime.app import (
+    caching,
     chat_wire,
     guarding,
     limiters,
@@ -107,7 +108,8 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
     entry = config.sessions or session_store.default(surroundings)
     async with opened(config.stores, metrics) as stores:
         store = await session_store.opened(entry, config, surroundings, stores)
-        store = await session_store.encrypted(store, config, metrics)
+        ring = await session_store.key_ring(config, metrics)
+        store = session_store.encrypted(store, ring)
         try:
             async with (
                 _http() as outside,
@@ -115,7 +117,8 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
                 aclosing(Connections()) as providers,
                 limiters.opened(config, stores.redis) as limits_of,
             ):
-                workshop = _Workshop(config, providers, metrics, limits_of)
+                cache = caching.around(config, stores.redis, ring, metrics)
+                workshop = _Workshop(config, providers, metrics, limits_of, cache)
                 await workshop.report_missing_keys()
                 guard = config.guard or GuardEntry()
                 forwarder = Forwarder(inside, guarding.voucher_of(guard.siblings))
@@ -195,8 +198,10 @@ class _Workshop:
         http: Connections,
         metrics: Metrics,
         limits_of: Mapping[str, Limiter],
+        cache: Callable[[Provider], Provider],
     ) -> None:
         self.metrics = metrics
+        self._cache = cache
         self._limits_of = limits_of
         self.accounts = Accounts(metrics)
         self._prices = prices.table()
@@ -219,9 +224,12 @@ class _Workshop:
         }
 
     def _agent(self, entry: AgentEntry, route: Provider) -> Agent:
+        """Return an agent with its stages, the outermost first: people's data, cache, route."""
         if self._protection is None:
-            return Agent(entry.name, entry.instructions, route)
-        return PrivateAgent(entry.name, entry.instructions, route, self._protection)
+            return Agent(entry.name, entry.instructions, self._cache(route))
+        return PrivateAgent(
+            entry.name, entry.instructions, route, self._protection, around=self._cache
+        )
 
     async def report_missing_keys(self) -> None:
         """Say at once, not with the first request, which keys are missing."""

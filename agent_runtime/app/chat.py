@@ -122,8 +122,9 @@ class AgentEndpoint(ABC, Generic[Asked]):
 
     def _open(self, call: "Call") -> Receipt:
         """Begin the receipt of a request that is answered here."""
-        session, tenant = call.request.header(SESSION_HEADER), call.request.principal.tenant
-        call.receipt = receipts.of(session=session, tenant=tenant)
+        header, tenant = call.request.header, call.request.principal.tenant
+        session, wants = header(SESSION_HEADER), header(b"cache-control")
+        call.receipt = receipts.of(session=session, tenant=tenant, wants=wants)
         return call.receipt
 
     def _tell(self, call: "Call") -> None:
@@ -131,9 +132,11 @@ class AgentEndpoint(ABC, Generic[Asked]):
         if call.receipt is not None:
             call.reply.tell(receipts.headers(call.receipt, call.agent, self._accounts))
 
-    def _count_tokens(self, agent: Agent, usage: Json) -> None:
+    def _count_tokens(self, call: "Call", usage: Json) -> None:
+        if call.receipt and call.receipt.cache and call.receipt.cache.is_hit:
+            return  # no model has worked for it
         self._metrics.tokens_used(
-            agent.name, _number(usage, "prompt_tokens"), _number(usage, "completion_tokens")
+            call.agent, _number(usage, "prompt_tokens"), _number(usage, "completion_tokens")
         )
 
 
@@ -212,7 +215,7 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
                 await self._stream(call, asked, agent, turn)
                 return
             answer = await agent.complete(turn)
-            self._count_tokens(agent, answer.usage)
+            self._count_tokens(call, answer.usage)
             self._tell(call)
             body = self._dialect.whole(call.id, agent.name, asked, answer)
             await call.reply.json_bytes(body)
@@ -224,12 +227,13 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
         async with aclosing(agent.stream(turn)) as chunks:
             async for chunk in chunks:
                 if call.reply.status is None:  # until now a fault still had a status of its own
+                    call.reply.tell(receipts.of_cache(turn.receipt))
                     await call.reply.begin_stream()
                 last = chunk
                 if chunk.finish_reason is None:
                     await call.reply.events(writer.event(chunk))
         usage = last.usage or {}
-        self._count_tokens(agent, usage)
+        self._count_tokens(call, usage)
         if call.receipt is not None:
             last = replace(last, usage=receipts.with_cost(usage, call.receipt))
         await call.reply.end_stream(writer.ending(last))

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from agent_runtime.app.contract_cache import CacheEntry
 from agent_runtime.app.contract_endpoint import AzureEntry, Headers, LimitsEntry
 from agent_runtime.app.contract_guard import GuardEntry
 from agent_runtime.app.contract_stores import StoresEntry
@@ -133,3 +134,4 @@ class Config(Strict):
     sessions: SessionsEntry | None = None
     guard: GuardEntry | None = None  # v1.1
     stores: StoresEntry | None = None  # v1.1
+    cache: CacheEntry | None = None  # v1.1

@@ -42,7 +42,7 @@ class EmbeddingsEndpoint(AgentEndpoint[EmbeddingsRequest]):
 
     async def _answer_here(self, call: Call, asked: EmbeddingsRequest, agent: Agent) -> None:
         found = await agent.embed(asked.inputs, asked.options, self._open(call))
-        self._count_tokens(agent, found.usage)
+        self._count_tokens(call, found.usage)
         self._tell(call)
         await call.reply.json_bytes(whole(agent.name, found))
 

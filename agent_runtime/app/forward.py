@@ -18,7 +18,7 @@ from agent_runtime.app.errors import SERVER, ApiError
 from agent_runtime.guard.siblings import Voucher
 
 HOP_HEADER = b"x-agentsystem-hop"
-_PASSED_ON = (b"x-session-id", b"traceparent", b"tracestate")
+_PASSED_ON = (b"x-session-id", b"cache-control", b"traceparent", b"tracestate")
 _PASSED_BACK = ("content-type", "retry-after", "x-should-retry")
 _TIMEOUT = aiohttp.ClientTimeout(
     total=None,

@@ -9,15 +9,25 @@ from agent_runtime.providers.receipt import Receipt
 COST = "x-agentsystem-cost-usd"
 COUNT = "x-agentsystem-cost-count"
 SESSION_COST = "x-agentsystem-session-cost-usd"
-ALL = (COST, COUNT, SESSION_COST)
+CACHE = "x-agentsystem-cache"
+ALL = (COST, COUNT, SESSION_COST, CACHE)
 """A sibling's answer passes on with them: the pod that calls the provider knows them."""
 
 _UNKNOWN = "unknown"  # never 0
 
 
-def of(*, session: str | None, tenant: str = "") -> Receipt:
-    """Return the receipt that a request begins with; `tenant` as whoever let it in knows it."""
-    return Receipt(tenant=tenant, session=session or "")
+def of(*, session: str | None, tenant: str = "", wants: str | None = None) -> Receipt:
+    """Return the receipt that a request begins with; `tenant` as whoever let it in knows it.
+
+    `wants` is its Cache-Control: with `no-cache` it is answered by a model, with `no-store` its
+    answer is not kept for others either.
+    """
+    receipt = Receipt(tenant=tenant, session=session or "")
+    if wants:
+        directives = {directive.strip().lower() for directive in wants.split(",")}
+        receipt.may_share = "no-store" not in directives
+        receipt.may_look = receipt.may_share and "no-cache" not in directives
+    return receipt
 
 
 def headers(receipt: Receipt, agent: str, accounts: Accounts) -> Headers:
@@ -28,7 +38,13 @@ def headers(receipt: Receipt, agent: str, accounts: Accounts) -> Headers:
         COUNT: "estimated" if receipt.estimated else None,
         SESSION_COST: None if nano is None else money.usd(nano),
     }
-    return [(name.encode(), value.encode()) for name, value in found.items() if value is not None]
+    told = [(name.encode(), value.encode()) for name, value in found.items() if value is not None]
+    return [*told, *of_cache(receipt)]
+
+
+def of_cache(receipt: Receipt) -> Headers:
+    """Return how the answer came about, which is known as soon as it begins."""
+    return [] if receipt.cache is None else [(CACHE.encode(), receipt.cache.value.encode())]
 
 
 def cost(receipt: Receipt) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from agent_runtime.observability.cache_metrics import CacheMetrics
 from agent_runtime.observability.guard_metrics import GuardMetrics
 from agent_runtime.observability.load import LoadWindow
 from agent_runtime.observability.money import MoneyMetrics
@@ -90,6 +91,7 @@ class Metrics:
         self.pii = PiiMetrics(reg)
         self.guard = GuardMetrics(reg)
         self.money = MoneyMetrics(reg)
+        self.cache = CacheMetrics(reg)
         self._series: dict[tuple[str, str], _Series] = {}
         self._token_series: dict[str, tuple[Counter, Counter]] = {}
 

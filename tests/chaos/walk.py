@@ -123,6 +123,7 @@ _FULL: Object = {
             ],
         },
     },
+    "cache": {"ttl": "5m", "maxEntries": 500},
     "network": {
         "egress": [{"to": _PEERS, "ports": [{"protocol": "TCP", "port": 8443, "endPort": 8450}]}],
         "ingressFrom": _PEERS,

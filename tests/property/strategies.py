@@ -274,6 +274,15 @@ def stores(draw: st.DrawFn, needed: str | None) -> Json:
     }
 
 
+_cache = _some(
+    {},
+    {
+        "ttl": durations(least_ms=1000, most_ms=168 * 3_600_000),
+        "maxEntries": st.integers(1, 100_000),
+    },
+)
+
+
 @st.composite
 def specs(draw: st.DrawFn) -> Json:
     """Return the spec of a valid AgentSystem."""
@@ -295,7 +304,9 @@ def specs(draw: st.DrawFn) -> Json:
     if tier != "Development" or draw(st.booleans()):
         limits = _some({}, {"concurrentRequests": st.integers(1, 1024)})
         spec["guard"] = draw(_some({"auth": _auth}, {"limits": limits}))
-    for field, values in (("runtime", runtimes), ("network", networks), ("paused", st.booleans())):
+    for field, values in (
+        ("runtime", runtimes), ("network", networks), ("cache", _cache), ("paused", st.booleans())
+    ):  # fmt: skip
         if draw(st.booleans()):
             spec[field] = draw(values)
     return spec

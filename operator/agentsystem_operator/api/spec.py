@@ -10,6 +10,7 @@ from pydantic import Field
 
 from agentsystem_operator.api import guard_rules, rules, tiers, types
 from agentsystem_operator.api.base import ApiModel, MapList, RuledModel
+from agentsystem_operator.api.cache import Cache
 from agentsystem_operator.api.endpoint import Azure, ProviderLimits
 from agentsystem_operator.api.guard import Auth, Guard
 from agentsystem_operator.api.kubernetes import (
@@ -232,6 +233,8 @@ class AgentSystemSpec(RuledModel):
     """Connections beyond those that the operator opens by itself."""
     guard: Guard = Guard()
     """What protects the system and the people who use it."""
+    cache: Cache | None = None
+    """Answers that are kept and given again; absent: every request is answered by a model."""
 
     RULES: ClassVar = (*rules.SPEC, *guard_rules.SPEC)
     TRANSITIONS: ClassVar = rules.SPEC_TRANSITIONS

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentsystem_operator.api.cache import Cache
 from agentsystem_operator.api.guard import Auth, Guard
 from agentsystem_operator.api.kubernetes import EnvVar, ResourceRequirements
 from agentsystem_operator.api.spec import (
@@ -63,6 +64,7 @@ class Workload:
     runtime: Runtime
     network: Network
     guard: Guard
+    cache: Cache | None
     auth: Auth | None
     """How callers are known; None where nobody is asked."""
     has_siblings: bool
@@ -170,10 +172,11 @@ def _of_agent(
         instructions=said.instructions,
         answers=said.answers,
         sessions=sessions,
-        stores=stores.used(spec.stores, sessions, providers),
+        stores=stores.used(spec.stores, sessions, providers, spec.cache),
         runtime=spec.runtime,
         network=spec.network,
         guard=spec.guard,
+        cache=spec.cache,
         auth=spec.auth,
         has_siblings=len(spec.agents) > 1,
         image=given.image,
@@ -218,7 +221,7 @@ def _declared(
     sessions = spec.memory.sessions
     # that nobody is asked counts as nothing said
     guard = _without(spec.guard.stated(), *(() if spec.auth else ("auth",)))
-    shared = stores.used(spec.stores, sessions, providers).stated()
+    shared = stores.used(spec.stores, sessions, providers, spec.cache).stated()
     return {
         # only where there are any, or every system would seem to have been changed
         **({"stores": shared} if shared else {}),
@@ -233,6 +236,7 @@ def _declared(
         "siblings": list(said.siblings),
         # what came later is here only where it is used: the hash of others stays what it was
         **({"guard": guard} if guard else {}),
+        **({"cache": spec.cache.stated()} if spec.cache else {}),
     }
 
 

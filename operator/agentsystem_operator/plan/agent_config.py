@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from agentsystem_operator.api.cache import Cache
 from agentsystem_operator.api.guard import Guard
 from agentsystem_operator.api.spec import (
     Agent,
@@ -30,7 +31,13 @@ from agentsystem_operator.model.references import SystemKey
 from agentsystem_operator.plan import guard, pii_config
 
 CONTRACT = "v1.0"
-NEWER = {"anthropic": "v1.1", "endpoint": "v1.1", "stores": "v1.1", "guard": "v1.1"}
+NEWER = {
+    "anthropic": "v1.1",
+    "endpoint": "v1.1",
+    "stores": "v1.1",
+    "guard": "v1.1",
+    "cache": "v1.1",
+}
 """The minor with which a key came: a config names the lowest that has all it uses, so that a newer
 contract rolls nobody who does not use it."""
 FILE = "config.json"
@@ -84,6 +91,7 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         "sessions": _sessions(workload.sessions, IN_POD, shared=workload.shares_sessions),
         **_stores(workload.stores, IN_POD),
         **_guard(guard.config_of(workload), workload.guard, IN_POD),
+        **_cache(workload.cache),
     }
 
 
@@ -114,6 +122,7 @@ def render_config(
         "sessions": _sessions(workloads[0].sessions, places, shared=True),
         **_stores(shares.stores, places),
         **_guard(guard.config_on_laptop(spec), spec.guard, places),
+        **_cache(spec.cache),
     }
 
 
@@ -129,6 +138,7 @@ def _contract(providers: Iterable[Provider], workload: Workload) -> str:
         "endpoint": any(map(_is_special, providers)),
         "stores": workload.stores != Stores(),
         "guard": bool(guard.config_of(workload) or workload.guard.encryption or workload.guard.pii),
+        "cache": workload.cache is not None,
     }
     return max((NEWER[key] for key, is_used in used.items() if is_used), default=CONTRACT)
 
@@ -207,6 +217,14 @@ def _guard(callers: Mapping[str, Any], declared: Guard, places: Places) -> dict[
     if declared.pii is not None:
         body["pii"] = pii_config.of_pii(declared.pii, places.keys)
     return {"guard": body} if body else {}
+
+
+def _cache(declared: Cache | None) -> dict[str, Any]:
+    """Return the section `cache`, or nothing when there is none."""
+    if declared is None:
+        return {}
+    ttl_s = timedelta_of(declared.ttl).total_seconds()
+    return {"cache": {"ttlSeconds": ttl_s, "maxEntries": declared.max_entries}}
 
 
 def _sessions(sessions: Sessions, places: Places, *, shared: bool) -> dict[str, Any]:

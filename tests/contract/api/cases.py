@@ -2,6 +2,7 @@
 
 from tests.contract.api.table import (
     bounds,
+    cache,
     endpoints,
     guard,
     names,
@@ -26,4 +27,5 @@ CASES = (
     *bounds.CASES,
     *pii.CASES,
     *guard.CASES,
+    *cache.CASES,
 )
