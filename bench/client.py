@@ -146,15 +146,17 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Count events with text; the body of a plain answer has none."""
-        *events, self._rest = (self._rest + body).split(b"\n\n")
-        for event in events:
-            if event.startswith(b"data: [DONE]"):
-                self.ended = True
-            elif b'"content":"' in event and b'"content":""' not in event:
-                self.first_at = self.first_at or time.perf_counter()
-                self.frames += 1
-                if self.reads:
-                    self.text += json.loads(event[6:])["choices"][0]["delta"]["content"]
+        body = self._rest + body
+        end = body.rfind(b"\n\n") + 2
+        events, self._rest = (body[:end], body[end:]) if end > 1 else (b"", body)
+        found = events.count(b'"content":"') - events.count(b'"content":""')
+        if found:
+            self.first_at = self.first_at or time.perf_counter()
+            self.frames += found
+        if self.reads:
+            self.text += _text_of(events)
+        if b"data: [DONE]" in events:
+            self.ended = True
 
     def on_message_complete(self) -> None:
         """Tell who waits."""
@@ -179,6 +181,15 @@ class Connection(asyncio.Protocol):
     def _answer(self, status: int) -> None:
         if self._done is not None and not self._done.done():
             self._done.set_result(status)
+
+
+def _text_of(events: bytes) -> str:
+    texts = []
+    for line in events.splitlines():
+        if line.startswith(b"data: {"):
+            choices = json.loads(line[6:])["choices"]
+            texts += [choice["delta"].get("content") or "" for choice in choices]
+    return "".join(texts)
 
 
 class Tally:
