@@ -105,7 +105,7 @@ def proxied(
     return document
 
 
-BUDGET: dict[str, Any] = {"amountUSD": 1_000_000, "period": "Day"}
+BUDGET: dict[str, Any] = {"amount": "1000000", "period": "Monthly"}
 """So much that it never stops anybody, and every request is reserved and settled all the same."""
 CACHE: dict[str, Any] = {"ttlSeconds": 3600, "maxEntries": 1000}
 
