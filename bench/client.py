@@ -11,7 +11,6 @@ import asyncio
 import gc
 import itertools
 import json
-import os
 import subprocess
 import sys
 import time
@@ -105,13 +104,12 @@ class Requests:
         self._sessions: Iterator[int] | None = (
             itertools.cycle(range(order.sessions)) if order.sessions else None
         )
-        self._prefix = f"s{os.getpid()}-"
 
     def next(self) -> bytes:
         """Return one request."""
         if self._sessions is None:
             return self._head + self._body
-        session = f"\r\nx-session-id: {self._prefix}{next(self._sessions)}".encode()
+        session = f"\r\nx-session-id: s{next(self._sessions)}".encode()
         return self._head + session + self._body
 
 

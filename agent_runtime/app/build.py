@@ -303,8 +303,10 @@ class _Workshop:
         key = self.keys.get(link.provider)
         if isinstance(section, OpenAISection) and section.azure:
             return azure.deployment(endpoint, section.azure.api_version, key, self._http)
-        speaks = Anthropic if entry.type == "Anthropic" else OpenAICompatible
-        return speaks(endpoint, key, self._http)
+        if isinstance(section, AnthropicSection):
+            caches = section.prompt_caching
+            return Anthropic(endpoint, key, self._http, prompt_caching=caches)
+        return OpenAICompatible(endpoint, key, self._http)
 
 
 def _section(entry: ProviderEntry) -> EndpointSection:

@@ -82,6 +82,7 @@ class AnthropicSection(EndpointSection):
     """An endpoint of Anthropic's messages API (v1.1)."""
 
     base_url: Url = Field("https://api.anthropic.com/v1", alias="baseURL")
+    prompt_caching: bool = Field(True, alias="promptCaching")
 
 
 class ScriptedSection(Strict):

@@ -4,7 +4,7 @@ from agent_runtime.app.asgi import Headers
 from agent_runtime.cost import money
 from agent_runtime.cost.accounts import Accounts
 from agent_runtime.providers.base import Json
-from agent_runtime.providers.receipt import Receipt
+from agent_runtime.providers.receipt import Cache, Receipt
 
 COST = "x-agentsystem-cost-usd"
 COUNT = "x-agentsystem-cost-count"
@@ -14,6 +14,10 @@ ALL = (COST, COUNT, SESSION_COST, CACHE)
 """A sibling's answer passes on with them: the pod that calls the provider knows them."""
 
 _UNKNOWN = "unknown"  # never 0
+_OF_CACHE: dict[Cache | None, Headers] = {
+    None: [],
+    **{outcome: [(CACHE.encode(), outcome.value.encode())] for outcome in Cache},
+}
 
 
 def of(*, session: str | None, tenant: str = "", wants: str | None = None) -> Receipt:
@@ -44,7 +48,7 @@ def headers(receipt: Receipt, agent: str, accounts: Accounts) -> Headers:
 
 def of_cache(receipt: Receipt) -> Headers:
     """Return how the answer came about, which is known as soon as it begins."""
-    return [] if receipt.cache is None else [(CACHE.encode(), receipt.cache.value.encode())]
+    return _OF_CACHE[receipt.cache]
 
 
 def cost(receipt: Receipt) -> str:

@@ -25,7 +25,7 @@ def of(prompt: Prompt, revision: str) -> bytes | None:
     memory. `revision` stands for the configuration: instructions, models, what is masked.
     """
     options = prompt.options
-    if not _TOOLS.isdisjoint(options) and any(options.get(name) for name in _TOOLS):
+    if not _TOOLS.isdisjoint(options) and any(_is_given(options, name) for name in _TOOLS):
         return None
     if _had_tools(prompt.messages):
         return None
@@ -36,6 +36,10 @@ def of(prompt: Prompt, revision: str) -> bytes | None:
         return hashlib.sha256(orjson.dumps(question)).digest()
     except orjson.JSONEncodeError:  # nested so deeply that it is written nowhere
         return None
+
+
+def _is_given(options: Json, name: str) -> bool:
+    return options.get(name) not in (None, [], False)  # while {} asks for a search as it comes
 
 
 def _had_tools(messages: Sequence[Json]) -> bool:

@@ -82,6 +82,7 @@ _FULL: Object = {
                 "timeout": "25s",
                 "headers": {"x-team": "blue"},
                 "limits": _LIMITS,
+                "promptCaching": False,
             },
         },
     ],

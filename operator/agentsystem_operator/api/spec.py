@@ -77,6 +77,9 @@ class Anthropic(ApiModel):
     """Headers to send along, by lower-case name, such as anthropic-beta; no place for keys."""
     limits: ProviderLimits | None = None
     """How often the account may be asked; absent means as often as it answers."""
+    prompt_caching: types.Bool = True
+    """True marks prompts, where it pays, so that the endpoint reads their beginning from a cache;
+    false is for endpoints that do not know cache_control."""
 
     RULES: ClassVar = rules.ANTHROPIC
 

@@ -185,6 +185,8 @@ def _endpoint(name: str, settings: OpenAI | Anthropic, places: Places) -> dict[s
         body["headers"] = dict(settings.headers)
     if isinstance(settings, OpenAI) and settings.azure:
         body["azure"] = {"apiVersion": settings.azure.api_version}
+    if isinstance(settings, Anthropic) and not settings.prompt_caching:
+        body["promptCaching"] = False
     if settings.limits:
         body["limits"] = settings.limits.body()
     return body

@@ -174,6 +174,7 @@ async def test_a_crowd_costs_one_call_and_is_charged_once(tmp_path: Path) -> Non
             (paid,) = [each for each in found if each.cache == "miss"]
             cost = paid.cost or paid.usage["cost_usd"]
             text = await served.metrics()
+            assert "agent_cache_entries 1.0" in text
             assert f'agent_tenant_cost_usd_total{{tenant="-"}} {float(cost)}' in text
             joined = 'agent_cache_hits_total{agent="front",level="flight"} '
             assert f"{joined}{float(outcomes['hit-joined'])}" in text

@@ -35,7 +35,6 @@ def test_who_does_not_use_it_has_neither_the_section_nor_the_server() -> None:
 
 
 def test_answers_are_shared_in_a_redis_that_is_declared() -> None:
-    """So the pods are told where it is, and the network lets them go there."""
     caching = workload.first(cache={}, stores=REDIS)
     assert agent_config.of_workload(caching)["stores"]["redis"]["host"] == "redis.data.svc"
     assert caching.stores.redis is not None

@@ -79,7 +79,7 @@ async def test_a_stream_that_says_more_than_text_is_not_kept() -> None:
     [
         {"tools": TOOLS},
         {"functions": [{"name": "look"}]},
-        {"web_search_options": {"search_context_size": "low"}},
+        {"web_search_options": {}},
         {"messages": [{"role": "assistant", "tool_calls": CALLS}]},
         {"messages": [{"role": "assistant", "function_call": {"name": "look"}}]},
         {"messages": [{"role": "tool", "tool_call_id": "1", "content": "found"}]},
@@ -90,6 +90,12 @@ async def test_what_has_to_do_with_tools_is_neither_looked_up_nor_kept(asked: Js
     assert await pod.ask(**asked) == ("answer 1", BYPASS)
     assert await pod.ask(**asked) == ("answer 2", BYPASS)
     assert pod.metric("agent_cache_bypasses_total", agent="front") == 2
+
+
+@pytest.mark.parametrize("none", [{"tools": []}, {"tools": None}, {"functions": []}])
+async def test_no_tools_are_no_reason_to_ask_again(none: Json) -> None:
+    pod = Pod()
+    assert [(await pod.ask(**none))[1] for _ in range(2)] == [MISS, HIT]
 
 
 async def test_a_caller_may_want_a_fresh_answer_and_may_want_it_kept_from_others() -> None:

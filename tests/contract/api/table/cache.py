@@ -6,7 +6,21 @@ CACHE = "spec.cache"
 TTL = f"{CACHE}.ttl"
 ENTRIES = f"{CACHE}.maxEntries"
 
+PROVIDER = {"name": "claude", "type": "Anthropic"}
+
 CASES = (
+    *(
+        good(
+            f"prompts marked: {stated}",
+            {"spec.providers[1]": {**PROVIDER, "anthropic": {"promptCaching": stated}}},
+        )
+        for stated in (True, False)
+    ),
+    bad(
+        "prompts marked at times",
+        {"spec.providers[1]": {**PROVIDER, "anthropic": {"promptCaching": "no"}}},
+        "spec.providers[1].anthropic.promptCaching",
+    ),
     good("a cache with all defaults", {CACHE: {}}),
     *(good(f"answers kept for {ttl}", {TTL: ttl}) for ttl in ("1s", "1m30s", "168h")),
     *(
