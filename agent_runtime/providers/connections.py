@@ -17,7 +17,7 @@ from yarl import URL
 from agent_runtime.providers.exchange import Connection, Lost, Owner, Response, Unreachable
 
 IDLE_SECONDS = 15.0  # below what load balancers allow an idle connection, mostly 60 s
-MAX_IDLE = 256  # kept for each endpoint; a burst may have opened more
+MAX_IDLE = 1024  # kept for each endpoint: as many as requests that a process answers at a time
 STAGGER_SECONDS = 0.25  # before the next address of a name is tried beside the one before
 STALE_SECONDS = 1.0  # by then a connection that the endpoint had closed before has told us
 
