@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> Iterator[report.Table]:
     if shutil.which("redis-server") is None:
         raise SystemExit("redis-server is needed: apt-get install redis-server")
     litellm, why = None, "left out"
-    if not options.without_litellm:
+    if not (options.without_litellm or options.parts == ["hits"]):
         try:
             litellm = litellm_proxy.installed()
         except litellm_proxy.NotInstalled as exc:

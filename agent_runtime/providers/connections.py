@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import aiohappyeyeballs
 from yarl import URL
 
-from agent_runtime.providers.exchange import Connection, Lost, Owner, Response, Unreachable
+from agent_runtime.providers.exchange import Connection, Lost, Response, Unreachable
 
 IDLE_SECONDS = 15.0  # below what load balancers allow an idle connection, mostly 60 s
 MAX_IDLE = 1024  # kept for each endpoint: as many as requests that a process answers at a time
@@ -120,7 +120,7 @@ async def _answered(connection: Connection, request: bytes) -> Response:
     return response
 
 
-class _Kept(Owner):
+class _Kept:
     """The idle connections to one place; the one used last is used first."""
 
     def __init__(self) -> None:

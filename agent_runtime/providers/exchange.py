@@ -5,7 +5,7 @@ not reading on while nobody takes what has come.
 """
 
 import asyncio
-from typing import cast
+from typing import Protocol, cast
 
 import httptools
 
@@ -95,14 +95,16 @@ class Response:
             self._waiter.set_result(None)
 
 
-class Owner:
+class Owner(Protocol):
     """Who keeps idle connections."""
 
     def keep(self, connection: "Connection") -> None:
         """Take back a connection that is fit for another request."""
+        ...
 
     def forget(self, connection: "Connection") -> None:
         """Forget a connection that has ended."""
+        ...
 
 
 class Connection(asyncio.Protocol):
