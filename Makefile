@@ -104,7 +104,7 @@ audit: $(STAMP) ## scan manifests, dependencies and images (PARTS="manifests sbo
 	@$(PY) -m audit $(PARTS)
 
 bench: $(STAMP) ## the numbers of the README (ARGS="runtime --json out.json" for one)
-	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk; }
+	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
 	@$(PY) -m bench $(ARGS)
 
 images: $(STAMP) ## build both images, load them into running dev clusters (REPO=.. PUSH=1: push)

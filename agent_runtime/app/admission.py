@@ -144,7 +144,7 @@ class Slot:
         self._receive = receive
         self._reply = reply
         self._loop = asyncio.get_running_loop()
-        self._limit = asyncio.timeout(limits.REQUEST_SECONDS)
+        self._limit = asyncio.timeout(None)  # until the request has lasted a moment: see `_watch`
         self._patience: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.interruption = Interruption.TOO_LONG  # unless something else comes first
@@ -190,6 +190,8 @@ class Slot:
             self._limit.reschedule(self._loop.time())
 
     def _watch(self) -> None:
+        if not self._limit.expired() and self._limit.when() is None:
+            self._limit.reschedule(self.begun_at + limits.REQUEST_SECONDS)
         self._watcher = self._loop.create_task(self._wait_for_disconnect())
 
     async def _wait_for_disconnect(self) -> None:

@@ -47,7 +47,7 @@ class Application:
         if scope["type"] != "http":  # lifespan is off and there are no websockets
             return
         request = Request(scope, receive)
-        reply = Reply(send, close=self._admission.draining)
+        reply = Reply(send, close=self._admission.draining, answer=request.answer)
         try:
             endpoint = self._find(request)
             if self._gate is not None:

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +62,7 @@ from agent_runtime.providers import azure, embedding, script
 from agent_runtime.providers.anthropic import Anthropic
 from agent_runtime.providers.base import Provider
 from agent_runtime.providers.breaker import Breaker, Guarded, State
+from agent_runtime.providers.connections import Connections
 from agent_runtime.providers.endpoint import Endpoint
 from agent_runtime.providers.keys import KeyFile
 from agent_runtime.providers.limited import Limited
@@ -113,10 +114,11 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
             async with (
                 _http() as outside,
                 _http(force_close=True) as inside,
+                aclosing(Connections()) as providers,
                 limiters.opened(config, stores.redis) as limits_of,
             ):
                 cache = caching.around(config, stores.redis, ring, metrics)
-                workshop = _Workshop(config, outside, metrics, limits_of, cache)
+                workshop = _Workshop(config, providers, metrics, limits_of, cache)
                 await workshop.report_missing_keys()
                 guard = config.guard or GuardEntry()
                 forwarder = Forwarder(inside, guarding.voucher_of(guard.siblings))
@@ -193,7 +195,7 @@ class _Workshop:
     def __init__(
         self,
         config: Config,
-        http: aiohttp.ClientSession,
+        http: Connections,
         metrics: Metrics,
         limits_of: Mapping[str, Limiter],
         cache: Callable[[Provider], Provider],

@@ -6,7 +6,7 @@ Chat completions and responses are two dialects of the same chat.
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar, assert_never
 
@@ -238,12 +238,16 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
             last = replace(last, usage=receipts.with_cost(usage, call.receipt))
         await call.reply.end_stream(writer.ending(last))
 
-    @asynccontextmanager
-    async def _session(self, request: Request, agent: Agent) -> AsyncIterator[Session | None]:
+    def _session(
+        self, request: Request, agent: Agent
+    ) -> AbstractAsyncContextManager[Session | None]:
         session_id = request.header(SESSION_HEADER)
-        if session_id is None:
-            yield None
-            return
+        return _NO_SESSION if session_id is None else self._turn(session_id, request, agent)
+
+    @asynccontextmanager
+    async def _turn(
+        self, session_id: str, request: Request, agent: Agent
+    ) -> AsyncIterator[Session]:
         if not SESSION_ID.fullmatch(session_id):
             text = "X-Session-Id must be 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : -"
             raise errors.invalid(text, param="X-Session-Id", code="invalid_session_id")
@@ -252,6 +256,9 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
         session_id = await agent.session_id(session_id)
         async with self._sessions.turn(agent.name, session_id, request.principal) as session:
             yield session
+
+
+_NO_SESSION: AbstractAsyncContextManager[None] = nullcontext()
 
 
 class Call:

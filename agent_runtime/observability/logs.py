@@ -46,5 +46,8 @@ def set_up() -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("agent_runtime").setLevel(logging.INFO)
+    # Python's own advice for what no line of ours tells: it would be found out for each of them
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    vars(logging)["_srcfile"] = None
     # one warning for each malformed request would let a client fill the disk
     logging.getLogger("uvicorn").setLevel(logging.ERROR)

@@ -8,12 +8,12 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import orjson
 
 from agent_runtime.providers import anthropic_wire, embedding, failures, prompt_cache, tokens
 from agent_runtime.providers.anthropic_wire import Untranslatable
 from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Json, Prompt, Texts, Vectors
+from agent_runtime.providers.connections import Connections
 from agent_runtime.providers.endpoint import MALFORMED, Caller, Endpoint, ErrorEvent
 from agent_runtime.providers.keys import KeyFile
 from agent_runtime.providers.prompt_cache import Payback
@@ -28,7 +28,7 @@ class Anthropic:
         self,
         endpoint: Endpoint,
         key: KeyFile | None,
-        http: aiohttp.ClientSession,
+        http: Connections,
         *,
         prompt_caching: bool = True,
     ) -> None:
@@ -47,13 +47,16 @@ class Anthropic:
 
     async def complete(self, prompt: Prompt) -> Answer:
         """Return the endpoint's whole answer."""
-        async with self._caller.whole(self._body(prompt)) as body:
+
+        def read(body: Any) -> Answer:  # a JSON edge
             message = anthropic_wire.message(body["content"])
             told = anthropic_wire.usage(body.get("usage"))
             self._saw(told)
             counted = told or tokens.estimate(prompt.messages, tokens.text_of(message))
             reason = anthropic_wire.finish_reason(body["stop_reason"])
             return Answer(message, reason, counted, estimated=told is None)
+
+        return await self._caller.whole(self._body(prompt), read)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
         """Yield the endpoint's chunks; raise `broken` if they end before the answer does."""

@@ -7,8 +7,7 @@ meant. Azure's newer `/openai/v1` needs none of this: it is an endpoint as any o
 from dataclasses import replace
 from urllib.parse import quote
 
-import aiohttp
-
+from agent_runtime.providers.connections import Connections
 from agent_runtime.providers.endpoint import Endpoint
 from agent_runtime.providers.keys import KeyFile
 from agent_runtime.providers.openai_compatible import OpenAICompatible
@@ -17,7 +16,7 @@ KEY_HEADER = ("api-key", "")
 
 
 def deployment(
-    resource: Endpoint, api_version: str, key: KeyFile | None, http: aiohttp.ClientSession
+    resource: Endpoint, api_version: str, key: KeyFile | None, http: Connections
 ) -> OpenAICompatible:
     """Return the deployment that is called as the endpoint's model is."""
     base = f"{resource.base_url.rstrip('/')}/openai/deployments/{quote(resource.model, safe='')}"

@@ -8,11 +8,11 @@ from contextlib import aclosing
 from types import NoneType
 from typing import Any
 
-import aiohttp
 import orjson
 
 from agent_runtime.providers import failures, tokens
 from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Json, Prompt, Texts, Vectors
+from agent_runtime.providers.connections import Connections
 from agent_runtime.providers.endpoint import BEARER, Caller, Endpoint, ErrorEvent
 from agent_runtime.providers.keys import KeyFile
 
@@ -26,7 +26,7 @@ class OpenAICompatible:
         self,
         endpoint: Endpoint,
         key: KeyFile | None,
-        http: aiohttp.ClientSession,
+        http: Connections,
         *,
         key_header: tuple[str, str] = BEARER,
     ) -> None:
@@ -36,9 +36,12 @@ class OpenAICompatible:
 
     async def complete(self, prompt: Prompt) -> Answer:
         """Return the endpoint's whole answer."""
-        async with self._chat.whole(self._body(prompt)) as body:
+
+        def read(body: Any) -> Answer:  # a JSON edge
             choice = body["choices"][0]
             return _answer(prompt, choice["message"], choice, body.get("usage"))
+
+        return await self._chat.whole(self._body(prompt), read)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
         """Yield the endpoint's chunks; raise `broken` if they end before the answer does."""
@@ -52,8 +55,9 @@ class OpenAICompatible:
         """Return the endpoint's vectors."""
         body = {**texts.options, "model": self._model, "input": texts.inputs}
         # not the endpoint's fault: so many numbers were asked for
-        async with self._embeddings.whole(body, too_long=ErrorClass.REFUSED) as answer:
-            return _vectors(texts, answer)
+        return await self._embeddings.whole(
+            body, lambda answer: _vectors(texts, answer), too_long=ErrorClass.REFUSED
+        )
 
     def _body(self, prompt: Prompt) -> Json:
         return {**prompt.options, "model": self._model, "messages": prompt.messages}
