@@ -45,6 +45,10 @@ class Request:
         self.path: str = scope["path"]
         self.receive = receive
         self.principal: Principal = ANONYMOUS  # until somebody finds out who asks
+        self.id = ""
+        """What it is called in logs, traces and its answer, once that is decided."""
+        self.id_is_ours = False
+        """Whether the id was made here or by a sibling, and not by a caller."""
         self._headers: Headers = scope["headers"]
 
     def header(self, name: bytes) -> str | None:
@@ -99,7 +103,7 @@ class Reply:
         self.ended = False
 
     def identify(self, request_id: str) -> None:
-        """Give the reply an id that people can quote, instead of the one it may have."""
+        """Give the reply the request's id, for people to quote."""
         self._id = [(b"x-request-id", request_id.encode())]
 
     def tell(self, headers: Headers) -> None:

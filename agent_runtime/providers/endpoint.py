@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import aiohttp
 import orjson
 
+from agent_runtime.observability.tracing import here
 from agent_runtime.providers import failures
 from agent_runtime.providers.base import Chunk, ErrorClass, Json, ProviderError
 from agent_runtime.providers.keys import KeyFile
@@ -72,6 +73,10 @@ class Reading(Protocol):
         """What it cost, if that was told."""
 
     @property
+    def model(self) -> str | None:
+        """Which model answers, if that was told."""
+
+    @property
     def ended(self) -> bool:
         """Whether nothing more is to be expected."""
 
@@ -116,13 +121,18 @@ class Caller:
         *,
         key: KeyFile | None,
         key_header: tuple[str, str] = BEARER,
+        id_header: str | None = None,
     ) -> None:
-        """`key_header` names the header, and what stands in it before the key."""
+        """`key_header` names the header, and what stands in it before the key.
+
+        `id_header` is the protocol's place for an id of ours, if it has one.
+        """
         self.endpoint = endpoint
         self._url = endpoint.base_url.rstrip("/") + path + endpoint.query
         self._http = http
         self._key = key
         self._key_header = key_header
+        self._id_header = id_header
 
     @asynccontextmanager
     async def whole(
@@ -167,7 +177,7 @@ class Caller:
             broken = self.error(ErrorClass.BROKEN, "broke off in the middle of its answer")
             broken.usage = reading.usage
             raise broken from exc
-        yield Chunk({}, reading.finish_reason, reading.usage)
+        yield Chunk({}, reading.finish_reason, reading.usage, reading.model)
 
     async def _deltas(
         self, response: aiohttp.ClientResponse, silence: Silence, reading: Reading
@@ -212,7 +222,11 @@ class Caller:
     async def _post(
         self, body: Json, bounds: aiohttp.ClientTimeout, silence: Silence | None = None
     ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
-        headers = {"content-type": "application/json", **self.endpoint.headers}
+        headers = {
+            "content-type": "application/json",
+            **self._origin(),
+            **self.endpoint.headers,
+        }
         if self._key:
             name, prefix = self._key_header
             headers[name] = f"{prefix}{await self._key.value()}"
@@ -247,6 +261,14 @@ class Caller:
             retry_after_s=failures.retry_after_s(response.headers, datetime.now(UTC)),
             detail=_explained(error) if found in _ABOUT_THE_REQUEST else None,
         )
+
+    def _origin(self) -> dict[str, str]:
+        """Return the headers that say which request of ours this belongs to."""
+        place = here.current()
+        if place is None:
+            return {}
+        named = {self._id_header: place.request_id} if self._id_header else {}
+        return named | place.trace_headers()
 
     def _connect_s(self) -> float:
         return min(self.endpoint.timeout_s, CONNECT_SECONDS)

@@ -21,6 +21,7 @@ from agentsystem_operator.api.kubernetes import (
     ResourceRequirements,
     Toleration,
 )
+from agentsystem_operator.api.monitoring import Monitoring
 from agentsystem_operator.api.stores import Stores
 from agentsystem_operator.api.types import AuthType, ProviderType, SessionStore, Tier
 
@@ -232,6 +233,8 @@ class AgentSystemSpec(RuledModel):
     """Connections beyond those that the operator opens by itself."""
     guard: Guard = Guard()
     """What protects the system and the people who use it."""
+    monitoring: Monitoring = Monitoring()
+    """How the agents are seen from outside, beside their metrics and logs."""
 
     RULES: ClassVar = (*rules.SPEC, *guard_rules.SPEC)
     TRANSITIONS: ClassVar = rules.SPEC_TRANSITIONS

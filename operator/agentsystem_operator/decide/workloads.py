@@ -12,6 +12,7 @@ from typing import Any
 
 from agentsystem_operator.api.guard import Auth, Guard
 from agentsystem_operator.api.kubernetes import EnvVar, ResourceRequirements
+from agentsystem_operator.api.monitoring import Otlp
 from agentsystem_operator.api.spec import (
     Agent,
     AgentSystemSpec,
@@ -65,6 +66,8 @@ class Workload:
     guard: Guard
     auth: Auth | None
     """How callers are known; None where nobody is asked."""
+    otlp: Otlp | None
+    """Where traces go; None where nothing is traced."""
     has_siblings: bool
     image: str
     defaults: TierDefaults
@@ -175,6 +178,7 @@ def _of_agent(
         network=spec.network,
         guard=spec.guard,
         auth=spec.auth,
+        otlp=spec.monitoring.otlp,
         has_siblings=len(spec.agents) > 1,
         image=given.image,
         defaults=table,
@@ -233,6 +237,7 @@ def _declared(
         "siblings": list(said.siblings),
         # what came later is here only where it is used: the hash of others stays what it was
         **({"guard": guard} if guard else {}),
+        **({"monitoring": monitoring} if (monitoring := spec.monitoring.stated()) else {}),
     }
 
 

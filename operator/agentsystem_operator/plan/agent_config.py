@@ -27,10 +27,16 @@ from agentsystem_operator.decide.references import Texts
 from agentsystem_operator.decide.workloads import Owner, Workload, of_system
 from agentsystem_operator.model import names
 from agentsystem_operator.model.references import SystemKey
-from agentsystem_operator.plan import guard, pii_config
+from agentsystem_operator.plan import guard, monitoring_config, pii_config
 
 CONTRACT = "v1.0"
-NEWER = {"anthropic": "v1.1", "endpoint": "v1.1", "stores": "v1.1", "guard": "v1.1"}
+NEWER = {
+    "anthropic": "v1.1",
+    "endpoint": "v1.1",
+    "stores": "v1.1",
+    "guard": "v1.1",
+    "monitoring": "v1.1",
+}
 """The minor with which a key came: a config names the lowest that has all it uses, so that a newer
 contract rolls nobody who does not use it."""
 FILE = "config.json"
@@ -84,6 +90,7 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         "sessions": _sessions(workload.sessions, IN_POD, shared=workload.shares_sessions),
         **_stores(workload.stores, IN_POD),
         **_guard(guard.config_of(workload), workload.guard, IN_POD),
+        **monitoring_config.of_otlp(workload.otlp, IN_POD.keys),
     }
 
 
@@ -114,6 +121,7 @@ def render_config(
         "sessions": _sessions(workloads[0].sessions, places, shared=True),
         **_stores(shares.stores, places),
         **_guard(guard.config_on_laptop(spec), spec.guard, places),
+        **monitoring_config.of_otlp(spec.monitoring.otlp, places.keys),
     }
 
 
@@ -129,6 +137,7 @@ def _contract(providers: Iterable[Provider], workload: Workload) -> str:
         "endpoint": any(map(_is_special, providers)),
         "stores": workload.stores != Stores(),
         "guard": bool(guard.config_of(workload) or workload.guard.encryption or workload.guard.pii),
+        "monitoring": workload.otlp is not None,
     }
     return max((NEWER[key] for key, is_used in used.items() if is_used), default=CONTRACT)
 

@@ -4,6 +4,7 @@ from tests.contract.api.table import (
     bounds,
     endpoints,
     guard,
+    monitoring,
     names,
     network,
     pii,
@@ -26,4 +27,5 @@ CASES = (
     *bounds.CASES,
     *pii.CASES,
     *guard.CASES,
+    *monitoring.CASES,
 )
