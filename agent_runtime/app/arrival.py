@@ -51,7 +51,13 @@ class Arrivals:
         if self._tracer is None or request.path in roles.OPEN_TO_ALL:
             if parent is None:
                 return Here(request.id)
-            return Here(request.id, parent.trace_id, parent.span_id, parent.sampled, parent.state)
+            return Here(
+                request.id,
+                parent.trace_id,
+                parent.span_id,
+                sampled=parent.sampled,
+                state=parent.state,
+            )
         here = self._tracer.arrived(lambda: self._title(request.method, route), request.id, parent)
         if here.span is not None:
             here.span.values["agentsystem.request_id"] = request.id

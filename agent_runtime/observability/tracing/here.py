@@ -5,7 +5,6 @@ Invariant: whoever enters a place leaves it in the same task and before it yield
 """
 
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent_runtime.observability.tracing import context
@@ -14,21 +13,34 @@ if TYPE_CHECKING:
     from agent_runtime.observability.tracing.spans import Span, Tracer
 
 
-@dataclass(frozen=True, slots=True)
 class Here:
-    """One request, or a part of it."""
+    """One request, or a part of it; never changed once it is made.
 
-    request_id: str
-    trace_id: str = ""
-    """Empty: nobody traces this request."""
-    span_id: str = ""
-    """The span that calls to others come from: ours, or its caller's where we record none."""
-    sampled: bool = False
-    state: str = ""
-    span: "Span | None" = None
-    """The innermost span that is being recorded."""
-    tracer: "Tracer | None" = None
-    """Records spans, if this request's are recorded."""
+    `trace_id` is empty if nobody traces the request. `span_id` is that of the span that calls to
+    others come from: ours, or its caller's where we record none. `span` is the innermost that is
+    being recorded, `tracer` what records spans of this request.
+    """
+
+    __slots__ = ("request_id", "sampled", "span", "span_id", "state", "trace_id", "tracer")
+
+    def __init__(
+        self,
+        request_id: str,
+        trace_id: str = "",
+        span_id: str = "",
+        *,
+        sampled: bool = False,
+        state: str = "",
+        span: "Span | None" = None,
+        tracer: "Tracer | None" = None,
+    ) -> None:
+        self.request_id = request_id
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.sampled = sampled
+        self.state = state
+        self.span = span
+        self.tracer = tracer
 
     def trace_headers(self) -> dict[str, str]:
         """Return what a call to others says of where it comes from."""

@@ -4,18 +4,20 @@ Only what we send: strings, integers, floats, booleans and lists of strings as v
 that never change are written once and kept as bytes.
 """
 
+import functools
 import struct
 from collections.abc import Mapping, Sequence
 
 Value = str | bool | int | float | Sequence[str]
 
 _ONE_BYTE = 0x80
+_BYTES = tuple(bytes((number,)) for number in range(_ONE_BYTE))
 
 
 def _varint(number: int) -> bytes:
     """Return an unsigned number in base 128, the lowest digits first."""
     if number < _ONE_BYTE:
-        return bytes((number,))
+        return _BYTES[number]
     digits = bytearray()
     while number >= _ONE_BYTE:
         digits.append(number & 0x7F | 0x80)
@@ -28,31 +30,40 @@ def _tag(field: int, wire: int) -> bytes:
     return _varint(field << 3 | wire)
 
 
+_HOLDS = tuple(_tag(field, 2) for field in range(17))
+
+
 def _held(field: int, content: bytes) -> bytes:
     """Return a field that holds bytes, a text or a message."""
-    return _tag(field, 2) + _varint(len(content)) + content
+    return _HOLDS[field] + _varint(len(content)) + content
+
+
+@functools.cache
+def _key(key: str) -> bytes:
+    """Return the key of a KeyValue; there are few, and all of them ours."""
+    return _held(1, key.encode())
 
 
 def _value(value: Value) -> bytes:
     """Return an AnyValue."""
-    match value:
-        case str():
-            return _held(1, value.encode())
-        case bool():
-            return _tag(2, 0) + _varint(value)
-        case int():
-            return _tag(3, 0) + _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
-        case float():
-            return _tag(4, 1) + struct.pack("<d", value)
-        case _:
-            return _held(5, b"".join(_held(1, _value(each)) for each in value))
+    if isinstance(value, str):
+        return _held(1, value.encode())
+    if isinstance(value, bool):
+        return b"\x10" + _BYTES[value]
+    if isinstance(value, int):
+        return b"\x18" + _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
+    if isinstance(value, float):
+        return _DOUBLE.pack(0x21, value)
+    return _held(5, b"".join([_held(1, _value(each)) for each in value]))
+
+
+_DOUBLE = struct.Struct("<Bd")
 
 
 def attributes(field: int, values: Mapping[str, Value]) -> bytes:
     """Return one field for each attribute: a KeyValue."""
     return b"".join(
-        _held(field, _held(1, key.encode()) + _held(2, _value(value)))
-        for key, value in values.items()
+        [_held(field, _key(key) + _held(2, _value(value))) for key, value in values.items()]
     )
 
 
@@ -63,7 +74,10 @@ _PARENT_IS_KNOWN = 0x100
 _TRACE_ID, _SPAN_ID, _PARENT_ID = _tag(1, 2) + b"\x10", _tag(2, 2) + b"\x08", _tag(4, 2) + b"\x08"
 _TIMES = struct.Struct("<BQBQ")
 _START, _END = 7 << 3 | 1, 8 << 3 | 1
-_FLAGS = _tag(16, 5)
+_KINDS = tuple(_tag(6, 0) + bytes((kind,)) for kind in range(6))
+_FLAGS = tuple(
+    _tag(16, 5) + struct.pack("<I", 1 | flags) for flags in (_PARENT_IS_KNOWN, _SERVER_IS_REMOTE)
+)
 _ERROR = _held(15, _tag(3, 0) + b"\x02")
 
 
@@ -84,7 +98,6 @@ def span(  # a span has so many parts, and a call for each would cost more
     failed: bool,
 ) -> bytes:
     """Return a span as a field of ScopeSpans; `name` and `fixed` are fields that are written."""
-    flags = 1 | (_SERVER_IS_REMOTE if parent_is_remote else _PARENT_IS_KNOWN)
     return _held(
         2,
         b"".join(
@@ -94,13 +107,13 @@ def span(  # a span has so many parts, and a call for each would cost more
                 _held(3, state.encode()) if state else b"",
                 _PARENT_ID + bytes.fromhex(parent_id) if parent_id else b"",
                 name,
-                _tag(6, 0), bytes((kind,)),
+                _KINDS[kind],
                 _TIMES.pack(_START, start_ns, _END, end_ns),
                 fixed,
                 attributes(SPAN_ATTRIBUTES, values),
                 events,
                 _ERROR if failed else b"",
-                _FLAGS, struct.pack("<I", flags),
+                _FLAGS[parent_is_remote],
             )
         ),
     )  # fmt: skip

@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextvars import Token
-from dataclasses import replace
 from enum import IntEnum
 from types import TracebackType
 from typing import Protocol
@@ -56,21 +55,32 @@ class Span:
     """One span that is being recorded."""
 
     __slots__ = (
-        "_began", "_parent_id", "_start_ns", "_title", "_tracer", "events", "failed", "here",
-        "is_remote", "values",
+        "_began", "_is_remote", "_parent_id", "_start_ns", "_title", "_tracer", "events", "failed",
+        "here", "values",
     )  # fmt: skip
 
-    def __init__(self, title: Title, tracer: "Tracer", place: Here, parent_id: str) -> None:
+    def __init__(
+        self, title: Title, tracer: "Tracer", place: Here, parent_id: str, *, remote: bool = False
+    ) -> None:
+        """`place` is where it begins, `parent_id` its caller's span, which may be `remote`."""
         self._title = title
         self._tracer = tracer
         self._parent_id = parent_id
         self._start_ns = time.time_ns()
         self._began = time.perf_counter_ns()  # the clock on the wall may be put back
-        self.is_remote = False
+        self._is_remote = remote
         self.values: dict[str, Value] = {}
         self.events: list[bytes] = []
         self.failed = False
-        self.here = replace(place, span_id=context.new_span_id(), span=self)
+        self.here = Here(
+            place.request_id,
+            place.trace_id,
+            context.new_span_id(),
+            sampled=True,
+            state=place.state,
+            span=self,
+            tracer=tracer,
+        )
 
     def fail(self, kind: str) -> None:
         """Say that it ended in an error, and in which."""
@@ -94,7 +104,7 @@ class Span:
                 trace_id=place.trace_id,
                 span_id=place.span_id,
                 parent_id=self._parent_id,
-                parent_is_remote=self.is_remote,
+                parent_is_remote=self._is_remote,
                 state=place.state,
                 name=title.name,
                 kind=title.kind,
@@ -130,13 +140,11 @@ class Tracer:
         else:
             trace_id, state = context.new_trace_id(), ""
             sampled = context.is_chosen(trace_id, self._ratio)
-        place = Here(request_id, trace_id, context.new_span_id(), sampled, state)
         if not sampled:
-            return place
-        place = replace(place, tracer=self)
-        span = Span(title(), self, place, parent.span_id if parent else "")
-        span.is_remote = parent is not None
-        return span.here
+            return Here(request_id, trace_id, context.new_span_id(), state=state)
+        place = Here(request_id, trace_id, state=state)
+        parent_id = parent.span_id if parent is not None else ""
+        return Span(title(), self, place, parent_id, remote=parent is not None).here
 
 
 class Within:
