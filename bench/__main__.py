@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import channel, faults, operator, overload, privacy, report, runtime, simulator
+from bench import channel, faults, operator, overload, privacy, report, runtime, simulator, tracing
 
 BENCHES = {
     "channel": channel,
@@ -17,6 +17,7 @@ BENCHES = {
     "privacy": privacy,
     "runtime": runtime,
     "simulator": simulator,
+    "tracing": tracing,
 }
 
 

@@ -54,6 +54,10 @@ class Request:
         self.answer: Answer | None = scope.get(ANSWER)
         self._whole: Callable[[], bytes | None] = scope.get(WHOLE, lambda: None)
         self._headers = _by_name(scope["headers"])
+        self.id = ""
+        """What it is called in logs, traces and its answer, once that is decided."""
+        self.id_is_ours = False
+        """Whether the id was made here or by a sibling, and not by a caller."""
 
     def header(self, name: bytes) -> str | None:
         """Return a header's value; a repeated one is joined by commas, as HTTP says."""
@@ -127,7 +131,7 @@ class Reply:
         self.ended = False
 
     def identify(self, request_id: str) -> None:
-        """Give the reply an id that people can quote, instead of the one it may have."""
+        """Give the reply the request's id, for people to quote."""
         self._id = [(b"x-request-id", request_id.encode())]
 
     def tell(self, headers: Headers) -> None:

@@ -19,9 +19,11 @@ from agent_runtime.app import (
     guarding,
     limiters,
     limits,
+    measuring,
     protecting,
     responses_wire,
     session_store,
+    tracing,
 )
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.application import (
@@ -31,6 +33,7 @@ from agent_runtime.app.application import (
     ModelsEndpoint,
     Probes,
 )
+from agent_runtime.app.arrival import Arrivals
 from agent_runtime.app.chat import ChatEndpoint
 from agent_runtime.app.config_file import Surroundings
 from agent_runtime.app.contract import (
@@ -57,6 +60,7 @@ from agent_runtime.cost.accounts import Accounts, Payee
 from agent_runtime.cost.meter import Metered, Rate
 from agent_runtime.memory.base import SessionStore
 from agent_runtime.memory.sessions import Sessions
+from agent_runtime.observability.genai_metrics import Model
 from agent_runtime.observability.metrics import Metrics
 from agent_runtime.providers import azure, embedding, script
 from agent_runtime.providers.anthropic import Anthropic
@@ -70,6 +74,7 @@ from agent_runtime.providers.limits import Limiter
 from agent_runtime.providers.openai_compatible import OpenAICompatible
 from agent_runtime.providers.route import Route
 from agent_runtime.providers.scripted import ScriptedProvider
+from agent_runtime.providers.traced import Traced
 from agent_runtime.providers.watched import Watched
 
 
@@ -116,6 +121,7 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
                 _http(force_close=True) as inside,
                 aclosing(Connections()) as providers,
                 limiters.opened(config, stores.redis) as limits_of,
+                tracing.opened(config, surroundings, outside, metrics) as tracer,
             ):
                 cache = caching.around(config, stores.redis, ring, metrics)
                 workshop = _Workshop(config, providers, metrics, limits_of, cache)
@@ -125,7 +131,8 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
                 async with guarding.gate_of(
                     guard.auth, guard.siblings, outside, metrics.guard
                 ) as gate:
-                    parts = _assemble(config, entry, store, workshop, forwarder, gate)
+                    arrivals = Arrivals(tracer, workshop.is_private)
+                    parts = _assemble(config, entry, store, workshop, forwarder, gate, arrivals)
                     async with _channel(surroundings.channel, parts.reporter, workshop):
                         yield parts
         finally:
@@ -139,6 +146,7 @@ def _assemble(
     workshop: "_Workshop",
     forwarder: Forwarder,
     gate: Gate | None,
+    arrivals: Arrivals,
 ) -> Runtime:
     guard = config.guard or GuardEntry()
     admission = Admission(limit=guard.limits.concurrent_requests)
@@ -171,6 +179,7 @@ def _assemble(
             admission,
             below={("GET", f"{MODELS}/"): models.one},
             gate=gate,
+            arrivals=arrivals,
         ),
         metrics=Application(
             {
@@ -261,10 +270,14 @@ class _Workshop:
                     self.keys[entry.name] = KeyFile(entry.name, path, origin=key.origin)
 
     def _provider(self, link: Link) -> Provider:
-        """Return a model with all its wrappers, the outermost first: breaker, meter, limit, log."""
+        """Return a model in all its wrappers, the outermost first.
+
+        Breaker, meter, limit, log, trace.
+        """
         model = link.model or ""
         if (link.provider, model) not in self._guarded:
-            asked: Provider = Watched(link.provider, self._model(link), self.metrics)
+            traced = Traced(self._model(link), self.metrics.genai, *self._measured(link))
+            asked: Provider = Watched(link.provider, traced, self.metrics)
             if limiter := self._limits_of.get(link.provider):
                 refused = self.metrics.limited(link.provider).inc
                 asked = Limited(link.provider, asked, limiter, refused)
@@ -273,6 +286,15 @@ class _Workshop:
             breaker = Breaker(changed=functools.partial(self._moved, gauge))
             self._guarded[link.provider, model] = Guarded(link.provider, metered, breaker)
         return self._guarded[link.provider, model]
+
+    def is_private(self, text: str) -> bool:
+        """Return whether a text holds data about people, where that is looked for."""
+        return self._protection is not None and any(self._protection.detector.hits(text.encode()))
+
+    def _measured(self, link: Link) -> tuple[Model, Model]:
+        entry = self._entries[link.provider]
+        section = None if link.provider in self._scripted else _section(entry)
+        return measuring.models_of(entry, section, link.model or "")
 
     def _rate(self, link: Link) -> Rate:
         price = (

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from agent_runtime.app.contract_cache import CacheEntry
 from agent_runtime.app.contract_endpoint import AzureEntry, Headers, LimitsEntry
 from agent_runtime.app.contract_guard import GuardEntry
+from agent_runtime.app.contract_monitoring import MonitoringEntry
 from agent_runtime.app.contract_stores import StoresEntry
 from agent_runtime.app.contract_types import FilePath, Name, SecretPlace, Url
 from agent_runtime.problems import Strict
@@ -136,3 +137,4 @@ class Config(Strict):
     guard: GuardEntry | None = None  # v1.1
     stores: StoresEntry | None = None  # v1.1
     cache: CacheEntry | None = None  # v1.1
+    monitoring: MonitoringEntry | None = None  # v1.1

@@ -11,6 +11,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from agent_runtime.app import limits
+from agent_runtime.app.arrival import new_request_id
 from agent_runtime.app.asgi import ANSWER, SECURITY, WHOLE
 from agent_runtime.app.cycle import Cycle
 from agent_runtime.app.errors import ApiError
@@ -189,6 +190,7 @@ class BoundedProtocol(HttpToolsProtocol):
             _REASONS[error.status],
         )
         head += b"".join(b"%b: %b\r\n" % header for header in SECURITY)
+        head += b"x-request-id: %b\r\n" % new_request_id().encode()
         head += b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
         self.transport.write(head + body)
         self.transport.close()

@@ -54,7 +54,8 @@ class Anthropic:
             self._saw(told)
             counted = told or tokens.estimate(prompt.messages, tokens.text_of(message))
             reason = anthropic_wire.finish_reason(body["stop_reason"])
-            return Answer(message, reason, counted, estimated=told is None)
+            model = body.get("model")
+            return Answer(message, reason, counted, estimated=told is None, model=model)
 
         return await self._caller.whole(self._body(prompt), read)
 
@@ -98,6 +99,7 @@ class _Reading:
     def __init__(self) -> None:
         self.ended = False
         self.finish_reason: str | None = None
+        self.model: str | None = None
         self._told: list[Any] = []
         self._calls: dict[int, int] = {}
         """Numbers of the tool calls by their block's index: OpenAI counts tool calls alone."""
@@ -115,6 +117,7 @@ class _Reading:
         match parsed["type"]:
             case "message_start":
                 self._told.append(parsed["message"].get("usage"))
+                self.model = parsed["message"].get("model")
             case "content_block_start":
                 return self._opened(parsed["index"], parsed["content_block"])
             case "content_block_delta":

@@ -13,6 +13,7 @@ from agent_runtime.providers.keys import KeyFile
 from agent_runtime.providers.openai_compatible import OpenAICompatible
 
 KEY_HEADER = ("api-key", "")
+ID_HEADER = "x-ms-client-request-id"
 
 
 def deployment(
@@ -21,4 +22,4 @@ def deployment(
     """Return the deployment that is called as the endpoint's model is."""
     base = f"{resource.base_url.rstrip('/')}/openai/deployments/{quote(resource.model, safe='')}"
     endpoint = replace(resource, base_url=base, query=f"?api-version={api_version}")
-    return OpenAICompatible(endpoint, key, http, key_header=KEY_HEADER)
+    return OpenAICompatible(endpoint, key, http, key_header=KEY_HEADER, id_header=ID_HEADER)

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import orjson
 
+from agent_runtime.observability.tracing import here
 from agent_runtime.providers import connections, failures
 from agent_runtime.providers.base import Chunk, ErrorClass, Json, ProviderError
 from agent_runtime.providers.connections import Connections
@@ -81,6 +82,10 @@ class Reading(Protocol):
         """What it cost, if that was told."""
 
     @property
+    def model(self) -> str | None:
+        """Which model answers, if that was told."""
+
+    @property
     def ended(self) -> bool:
         """Whether nothing more is to be expected."""
 
@@ -124,8 +129,12 @@ class Caller:
         *,
         key: KeyFile | None,
         key_header: tuple[str, str] = BEARER,
+        id_header: str | None = None,
     ) -> None:
-        """`key_header` names the header, and what stands in it before the key."""
+        """`key_header` names the header, and what stands in it before the key.
+
+        `id_header` is the protocol's place for an id of ours, if it has one.
+        """
         self.endpoint = endpoint
         self._address = connections.address_of(
             endpoint.base_url.rstrip("/") + path + endpoint.query
@@ -134,6 +143,8 @@ class Caller:
         self._http = http
         self._key = key
         self._key_header = key_header
+        self._id_header = id_header
+        self._stated = {name.lower() for name in endpoint.headers}
 
     async def whole(
         self,
@@ -189,7 +200,7 @@ class Caller:
                 failure = self.error(ErrorClass.BROKEN, "broke off in the middle of its answer")
             failure.usage = reading.usage
             raise failure from exc
-        yield Chunk({}, reading.finish_reason, reading.usage)
+        yield Chunk({}, reading.finish_reason, reading.usage, reading.model)
 
     async def _deltas(
         self, response: Response, silence: Silence, reading: Reading
@@ -232,7 +243,7 @@ class Caller:
 
     async def _asked(self, body: Json) -> Response:
         """Return a good answer that has begun. No redirects: they would carry the key elsewhere."""
-        head = self._head
+        head = self._head + _lines(self._origin())
         if self._key:
             name, prefix = self._key_header
             head += _lines({name: f"{prefix}{await self._key.value()}"})
@@ -264,6 +275,15 @@ class Caller:
             retry_after_s=failures.retry_after_s(response.headers, datetime.now(UTC)),
             detail=_explained(error) if found in _ABOUT_THE_REQUEST else None,
         )
+
+    def _origin(self) -> dict[str, str]:
+        """Return the headers that say which request of ours this belongs to."""
+        place = here.current()
+        if place is None:
+            return {}
+        named = {self._id_header: place.request_id} if self._id_header else {}
+        told = named | place.trace_headers()
+        return {name: value for name, value in told.items() if name.lower() not in self._stated}
 
 
 _FAULTS = (Unreachable, Lost, OSError, TimeoutError)

@@ -5,6 +5,7 @@ Texts from the endpoint are passed on only when they explain a bad request to it
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from types import NoneType
 from typing import Any
 
@@ -16,6 +17,7 @@ from agent_runtime.providers.connections import Connections
 from agent_runtime.providers.endpoint import BEARER, Caller, Endpoint, ErrorEvent
 from agent_runtime.providers.keys import KeyFile
 
+ID_HEADER = "x-client-request-id"
 _DONE = b"[DONE]"
 
 
@@ -29,17 +31,21 @@ class OpenAICompatible:
         http: Connections,
         *,
         key_header: tuple[str, str] = BEARER,
+        id_header: str = ID_HEADER,
     ) -> None:
         self._model = endpoint.model
-        self._chat = Caller(endpoint, "/chat/completions", http, key=key, key_header=key_header)
-        self._embeddings = Caller(endpoint, "/embeddings", http, key=key, key_header=key_header)
+        self._chat, self._embeddings = (
+            Caller(endpoint, path, http, key=key, key_header=key_header, id_header=id_header)
+            for path in ("/chat/completions", "/embeddings")
+        )
 
     async def complete(self, prompt: Prompt) -> Answer:
         """Return the endpoint's whole answer."""
 
         def read(body: Any) -> Answer:  # a JSON edge
             choice = body["choices"][0]
-            return _answer(prompt, choice["message"], choice, body.get("usage"))
+            answer = _answer(prompt, choice["message"], choice, body.get("usage"))
+            return replace(answer, model=body.get("model"))
 
         return await self._chat.whole(self._body(prompt), read)
 
@@ -91,6 +97,7 @@ class _Reading:
         self.ended = False
         self.finish_reason: str | None = None
         self.usage: Json | None = None
+        self.model: str | None = None
 
     def read(self, event: bytes) -> Sequence[Json]:
         """Return the deltas of one event, and remember its end and its usage."""
@@ -102,6 +109,7 @@ class _Reading:
             raise ErrorEvent(error)
         if isinstance(usage := parsed.get("usage"), dict):
             self.usage = usage
+        self.model = self.model or parsed.get("model")
         found = []
         for choice in parsed.get("choices") or ():
             self.finish_reason = choice.get("finish_reason") or self.finish_reason

@@ -125,6 +125,14 @@ _FULL: Object = {
         },
     },
     "cache": {"ttl": "5m", "maxEntries": 500},
+    "monitoring": {
+        "otlp": {
+            "endpoint": "http://collector.observability.svc:4318",
+            "headersSecretRef": {"name": "keys", "key": "traces"},
+            "samplingRatio": "0.25",
+            "captureContent": True,
+        }
+    },
     "network": {
         "egress": [{"to": _PEERS, "ports": [{"protocol": "TCP", "port": 8443, "endPort": 8450}]}],
         "ingressFrom": _PEERS,

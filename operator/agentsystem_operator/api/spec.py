@@ -22,6 +22,7 @@ from agentsystem_operator.api.kubernetes import (
     ResourceRequirements,
     Toleration,
 )
+from agentsystem_operator.api.monitoring import Monitoring
 from agentsystem_operator.api.stores import Stores
 from agentsystem_operator.api.types import AuthType, ProviderType, SessionStore, Tier
 
@@ -238,6 +239,8 @@ class AgentSystemSpec(RuledModel):
     """What protects the system and the people who use it."""
     cache: Cache | None = None
     """Answers that are kept and given again; absent: every request is answered by a model."""
+    monitoring: Monitoring = Monitoring()
+    """How the agents are seen from outside, beside their metrics and logs."""
 
     RULES: ClassVar = (*rules.SPEC, *guard_rules.SPEC)
     TRANSITIONS: ClassVar = rules.SPEC_TRANSITIONS

@@ -13,6 +13,7 @@ from typing import Any
 from agentsystem_operator.api.cache import Cache
 from agentsystem_operator.api.guard import Auth, Guard
 from agentsystem_operator.api.kubernetes import EnvVar, ResourceRequirements
+from agentsystem_operator.api.monitoring import Otlp
 from agentsystem_operator.api.spec import (
     Agent,
     AgentSystemSpec,
@@ -67,6 +68,8 @@ class Workload:
     cache: Cache | None
     auth: Auth | None
     """How callers are known; None where nobody is asked."""
+    otlp: Otlp | None
+    """Where traces go; None where nothing is traced."""
     has_siblings: bool
     image: str
     defaults: TierDefaults
@@ -178,6 +181,7 @@ def _of_agent(
         guard=spec.guard,
         cache=spec.cache,
         auth=spec.auth,
+        otlp=spec.monitoring.otlp,
         has_siblings=len(spec.agents) > 1,
         image=given.image,
         defaults=table,
@@ -237,6 +241,7 @@ def _declared(
         # what came later is here only where it is used: the hash of others stays what it was
         **({"guard": guard} if guard else {}),
         **({"cache": spec.cache.stated()} if spec.cache else {}),
+        **({"monitoring": monitoring} if (monitoring := spec.monitoring.stated()) else {}),
     }
 
 

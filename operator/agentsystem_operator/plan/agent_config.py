@@ -28,7 +28,7 @@ from agentsystem_operator.decide.references import Texts
 from agentsystem_operator.decide.workloads import Owner, Workload, of_system
 from agentsystem_operator.model import names
 from agentsystem_operator.model.references import SystemKey
-from agentsystem_operator.plan import guard, pii_config
+from agentsystem_operator.plan import guard, monitoring_config, pii_config
 
 CONTRACT = "v1.0"
 NEWER = {
@@ -37,6 +37,7 @@ NEWER = {
     "stores": "v1.1",
     "guard": "v1.1",
     "cache": "v1.1",
+    "monitoring": "v1.1",
 }
 """The minor with which a key came: a config names the lowest that has all it uses, so that a newer
 contract rolls nobody who does not use it."""
@@ -92,6 +93,7 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         **_stores(workload.stores, IN_POD),
         **_guard(guard.config_of(workload), workload.guard, IN_POD),
         **_cache(workload.cache),
+        **monitoring_config.of_otlp(workload.otlp, IN_POD.keys),
     }
 
 
@@ -123,6 +125,7 @@ def render_config(
         **_stores(shares.stores, places),
         **_guard(guard.config_on_laptop(spec), spec.guard, places),
         **_cache(spec.cache),
+        **monitoring_config.of_otlp(spec.monitoring.otlp, places.keys),
     }
 
 
@@ -139,6 +142,7 @@ def _contract(providers: Iterable[Provider], workload: Workload) -> str:
         "stores": workload.stores != Stores(),
         "guard": bool(guard.config_of(workload) or workload.guard.encryption or workload.guard.pii),
         "cache": workload.cache is not None,
+        "monitoring": workload.otlp is not None,
     }
     return max((NEWER[key] for key, is_used in used.items() if is_used), default=CONTRACT)
 

@@ -5,6 +5,7 @@ from tests.contract.api.table import (
     cache,
     endpoints,
     guard,
+    monitoring,
     names,
     network,
     pii,
@@ -28,4 +29,5 @@ CASES = (
     *pii.CASES,
     *guard.CASES,
     *cache.CASES,
+    *monitoring.CASES,
 )
