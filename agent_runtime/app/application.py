@@ -13,6 +13,7 @@ from agent_runtime.app.admission import Admission
 from agent_runtime.app.asgi import ClientGone, Receive, Reply, Request, Scope, Send
 from agent_runtime.app.errors import ApiError
 from agent_runtime.app.gate import Gate
+from agent_runtime.app.quota import Quota
 from agent_runtime.cost.accounts import Accounts
 from agent_runtime.memory.base import StoreUnavailable
 from agent_runtime.memory.sessions import Sessions
@@ -35,12 +36,14 @@ class Application:
         *,
         below: dict[tuple[str, str], Endpoint] | None = None,
         gate: Gate | None = None,
+        quota: Quota | None = None,
     ) -> None:
         """`endpoints` by method and path; `below` by method and path prefix."""
         self._endpoints = endpoints
         self._below = below or {}
         self._admission = admission
         self._gate = gate
+        self._quota = quota
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -52,6 +55,8 @@ class Application:
             endpoint = self._find(request)
             if self._gate is not None:
                 await self._gate.admit(request)
+            if self._quota is not None:
+                await self._quota.admit(request, reply)
             await endpoint(request, reply)
         except ApiError as exc:
             await reply.fail(exc)

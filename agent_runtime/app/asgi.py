@@ -45,6 +45,10 @@ class Request:
         self.path: str = scope["path"]
         self.receive = receive
         self.principal: Principal = ANONYMOUS  # until somebody finds out who asks
+        self.is_vouched_for = False
+        """Whether a sibling has proved that it let the request in."""
+        self.when_agent_known: Callable[[str], Awaitable[None]] | None = None
+        """To be called with the name of the agent that is asked; may refuse the request."""
         self._headers: Headers = scope["headers"]
 
     def header(self, name: bytes) -> str | None:
@@ -91,6 +95,8 @@ class Reply:
         self._common: Headers = [*SECURITY, (b"connection", b"close")] if close else SECURITY
         self._id: Headers = []
         self._told: Headers = []
+        self.limited: Headers = []
+        """What is left of the caller's limits: headers of every answer, whoever gives it."""
         self._sent = 0  # events of the stream
         self.frame: Callable[[ApiError, int], bytes] = lambda error, _sent: error.frame()
         """Writes the last event of a stream that failed after so many events."""
@@ -106,6 +112,9 @@ class Reply:
         """Add headers to those that the answer will have, instead of those told before."""
         self._told = headers
 
+    def _before(self) -> Headers:
+        return [*self._common, *self._id, *self.limited, *self._told]
+
     async def body(self, status: int, body: bytes, headers: Headers) -> None:
         """Answer with a whole body."""
         self.status, self.ended = status, True
@@ -114,7 +123,7 @@ class Reply:
             {
                 "type": "http.response.start",
                 "status": status,
-                "headers": [*self._common, *self._id, *self._told, length, *headers],
+                "headers": [*self._before(), length, *headers],
             }
         )
         await self._send({"type": "http.response.body", "body": body})
@@ -130,7 +139,7 @@ class Reply:
     async def begin_stream(self) -> None:
         """Begin a stream of server-sent events."""
         self.status = 200
-        headers = [*self._common, *self._id, *self._told, *_STREAM]
+        headers = [*self._before(), *_STREAM]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def events(self, events: bytes) -> None:

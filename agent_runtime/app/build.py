@@ -19,6 +19,7 @@ from agent_runtime.app import (
     limiters,
     limits,
     protecting,
+    quota,
     responses_wire,
     session_store,
 )
@@ -69,6 +70,7 @@ from agent_runtime.providers.openai_compatible import OpenAICompatible
 from agent_runtime.providers.route import Route
 from agent_runtime.providers.scripted import ScriptedProvider
 from agent_runtime.providers.watched import Watched
+from agent_runtime.stores.redis import Redis
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
                 async with guarding.gate_of(
                     guard.auth, guard.siblings, outside, metrics.guard
                 ) as gate:
-                    parts = _assemble(config, entry, store, workshop, forwarder, gate)
+                    parts = _assemble(config, entry, store, workshop, forwarder, gate, stores.redis)
                     async with _channel(surroundings.channel, parts.reporter, workshop):
                         yield parts
         finally:
@@ -134,6 +136,7 @@ def _assemble(
     workshop: "_Workshop",
     forwarder: Forwarder,
     gate: Gate | None,
+    redis: Redis | None,
 ) -> Runtime:
     guard = config.guard or GuardEntry()
     admission = Admission(limit=guard.limits.concurrent_requests)
@@ -166,6 +169,13 @@ def _assemble(
             admission,
             below={("GET", f"{MODELS}/"): models.one},
             gate=gate,
+            quota=quota.of(
+                guard.limits,
+                redis,
+                admission,
+                metrics.guard,
+                system=(config.namespace, config.system),
+            ),
         ),
         metrics=Application(
             {

@@ -10,14 +10,17 @@ from agentsystem_operator.api.stores import Stores
 from agentsystem_operator.api.types import SessionStore
 
 
-def used(declared: Stores, sessions: Sessions | None, providers: Iterable[Provider]) -> Stores:
+def used(
+    declared: Stores, sessions: Sessions | None, providers: Iterable[Provider], *, counts: bool
+) -> Stores:
     """Return the servers that something uses: a declared one that nothing uses rolls no pod.
 
-    `providers` are those that the pods may ask; their limits are kept together in Redis.
+    `providers` are those that the pods may ask; their limits are kept together in Redis. So is what
+    pods count that limit their callers (`counts`).
     """
     store = sessions.store if sessions else None
     limited = any(each.endpoint is not None and each.endpoint.limits for each in providers)
     return Stores(
-        redis=declared.redis if limited or store is SessionStore.REDIS else None,
+        redis=declared.redis if limited or counts or store is SessionStore.REDIS else None,
         postgres=declared.postgres if store is SessionStore.POSTGRES else None,
     )
