@@ -58,11 +58,15 @@ class Admission:
 
     def slot(self, receive: Receive, reply: Reply, who: Principal = ANONYMOUS) -> "Slot":
         """Return a slot to enter, maybe after a wait, or raise the 429 that says when to come."""
+        self.refuse_crowd(who)
+        return Slot(self, receive, reply, who)
+
+    def refuse_crowd(self, who: Principal) -> None:
+        """Raise what refuses a request that would not get a slot soon."""
         if self._closed:
             raise shutting_down()
         if self._is_full and not self._queue.has_room(who, most=self._room(who)):
             raise overloaded(after_s=self._expected_wait_s(who))
-        return Slot(self, receive, reply, who)
 
     @property
     def _is_full(self) -> bool:

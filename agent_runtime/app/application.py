@@ -15,6 +15,7 @@ from agent_runtime.app.arrival import Arrivals, new_request_id
 from agent_runtime.app.asgi import ClientGone, Receive, Reply, Request, Scope, Send
 from agent_runtime.app.errors import ApiError
 from agent_runtime.app.gate import Gate
+from agent_runtime.app.quota import Quota
 from agent_runtime.cost.accounts import Accounts
 from agent_runtime.memory.base import StoreUnavailable
 from agent_runtime.memory.sessions import Sessions
@@ -55,6 +56,7 @@ class Application:
         below: dict[tuple[str, str], Endpoint] | None = None,
         gate: Gate | None = None,
         arrivals: Arrivals | None = None,
+        quota: Quota | None = None,
     ) -> None:
         """`endpoints` by method and path; `below` by method and path prefix."""
         self._endpoints = {at: _Found(endpoint, at[1]) for at, endpoint in endpoints.items()}
@@ -64,6 +66,7 @@ class Application:
         self._arrivals = arrivals or Arrivals()
         self._admission = admission
         self._gate = gate
+        self._quota = quota
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -89,6 +92,8 @@ class Application:
         try:
             if self._gate is not None:
                 await self._gate.admit(request)
+            if self._quota is not None:
+                await self._quota.admit(request, reply)
             await endpoint(request, reply)
         except ApiError as exc:
             await reply.fail(exc)

@@ -58,6 +58,10 @@ class Request:
         """What it is called in logs, traces and its answer, once that is decided."""
         self.id_is_ours = False
         """Whether the id was made here or by a sibling, and not by a caller."""
+        self.is_vouched_for = False
+        """Whether a sibling has proved that it let the request in."""
+        self.when_agent_known: Callable[[str], Awaitable[None]] | None = None
+        """To be called with the name of the agent that is asked; may refuse the request."""
 
     def header(self, name: bytes) -> str | None:
         """Return a header's value; a repeated one is joined by commas, as HTTP says."""
@@ -123,6 +127,8 @@ class Reply:
         self._common: Headers = [*SECURITY, (b"connection", b"close")] if close else SECURITY
         self._id: Headers = []
         self._told: Headers = []
+        self.limited: Headers = []
+        """What is left of the caller's limits: headers of every answer, whoever gives it."""
         self._sent = 0  # events of the stream
         self.frame: Callable[[ApiError, int], bytes] = lambda error, _sent: error.frame()
         """Writes the last event of a stream that failed after so many events."""
@@ -138,11 +144,14 @@ class Reply:
         """Add headers to those that the answer will have, instead of those told before."""
         self._told = headers
 
+    def _before(self) -> Headers:
+        return [*self._common, *self._id, *self.limited, *self._told]
+
     async def body(self, status: int, body: bytes, headers: Headers) -> None:
         """Answer with a whole body."""
         self.status, self.ended = status, True
         length = (b"content-length", b"%d" % len(body))
-        head = [*self._common, *self._id, *self._told, length, *headers]
+        head = [*self._before(), length, *headers]
         await self._answer(status, head, body)
 
     async def _by_messages(self, status: int, headers: Headers, body: bytes) -> None:
@@ -161,7 +170,7 @@ class Reply:
     async def begin_stream(self) -> None:
         """Begin a stream of server-sent events."""
         self.status = 200
-        headers = [*self._common, *self._id, *self._told, *_STREAM]
+        headers = [*self._before(), *_STREAM]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def events(self, events: bytes) -> None:

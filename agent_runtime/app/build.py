@@ -21,6 +21,7 @@ from agent_runtime.app import (
     limits,
     measuring,
     protecting,
+    quota,
     responses_wire,
     session_store,
     tracing,
@@ -76,6 +77,7 @@ from agent_runtime.providers.route import Route
 from agent_runtime.providers.scripted import ScriptedProvider
 from agent_runtime.providers.traced import Traced
 from agent_runtime.providers.watched import Watched
+from agent_runtime.stores.redis import Redis
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,9 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
                     guard.auth, guard.siblings, outside, metrics.guard
                 ) as gate:
                     arrivals = Arrivals(tracer, workshop.is_private)
-                    parts = _assemble(config, entry, store, workshop, forwarder, gate, arrivals)
+                    parts = _assemble(
+                        config, entry, store, workshop, forwarder, gate, arrivals, stores.redis
+                    )
                     async with _channel(surroundings.channel, parts.reporter, workshop):
                         yield parts
         finally:
@@ -147,6 +151,7 @@ def _assemble(
     forwarder: Forwarder,
     gate: Gate | None,
     arrivals: Arrivals,
+    redis: Redis | None,
 ) -> Runtime:
     guard = config.guard or GuardEntry()
     admission = Admission(limit=guard.limits.concurrent_requests)
@@ -180,6 +185,13 @@ def _assemble(
             below={("GET", f"{MODELS}/"): models.one},
             gate=gate,
             arrivals=arrivals,
+            quota=quota.of(
+                guard.limits,
+                redis,
+                admission,
+                metrics.guard,
+                system=(config.namespace, config.system),
+            ),
         ),
         metrics=Application(
             {

@@ -99,6 +99,9 @@ class AgentEndpoint(ABC, Generic[Asked]):
         slot.received()
         asked = self._parse(body)
         found = self._directory.find(asked.model)
+        if call.request.when_agent_known is not None and not isinstance(found, Unknown):
+            call.agent = found.name
+            await call.request.when_agent_known(found.name)
         match found:
             case Agent():
                 call.agent = found.name

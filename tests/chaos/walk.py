@@ -49,6 +49,7 @@ _TOLERATION: Object = {
 _SCRIPT: Object = {"configMapKeyRef": {"name": "texts", "key": "answers.yaml"}}
 _PASSWORD: Object = {"name": "keys", "key": "password"}
 _LIMITS: Object = {"concurrency": 5, "requestsPerMinute": 60, "tokensPerMinute": 1000}
+_RATE: Object = {"requestsPerMinute": 60, "requestsPerDay": 1000}
 _FULL: Object = {
     "tier": "Development",
     "paused": False,
@@ -149,7 +150,12 @@ _BY_KEY: Object = {
     **_FULL,
     "guard": {
         "auth": {"type": "APIKey", "apiKeys": {"secretRef": _KEY_FILE}},
-        "limits": {"concurrentRequests": 50},
+        "limits": {
+            "concurrentRequests": 50,
+            "perKey": _RATE,
+            "perTenant": _RATE,
+            "perAgent": _RATE,
+        },
     },
 }
 _JWT: Object = {
