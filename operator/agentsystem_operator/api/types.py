@@ -47,14 +47,6 @@ IPV6 = "|".join(
 HOST = "[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?"
 HOST_PATTERN = f"^({HOST}|{IPV6})$"
 IDENTIFIER_PATTERN = "^[a-zA-Z_][-a-zA-Z0-9_.@$]*$"
-# A pattern to search for, judged by a pattern: characters and sets, each with bounds, the first of
-# which must be there. Neither groups nor endless repetition.
-_ESCAPED = r"[\\][-\\\[\](){}.*+?|^$/]"
-_SET = rf"\[(a-z|A-Z|0-9|a-f|A-F|一-鿿|[^-\\\[\]{{}}^]|{_ESCAPED})+\]"
-_ITEM = rf"([^-\\\[\](){{}}.*+?|^$]|-|[\\]d|{_ESCAPED}|{_SET})"
-_TIMES = r"(\?|\{([1-9][0-9]?|[0-9]{1,2},[1-9][0-9]?)\})?"
-_TIMES_AT_FIRST = r"(\{[1-9][0-9]?(,[1-9][0-9]?)?\})?"
-SEARCH_PATTERN = f"^{_ITEM}{_TIMES_AT_FIRST}({_ITEM}{_TIMES})*$"
 
 # What each pattern asks for, in the words of a message to the author of the resource.
 PATTERN_MEANS: dict[str, str] = {
@@ -76,10 +68,6 @@ PATTERN_MEANS: dict[str, str] = {
     PORT_NAME_PATTERN: "must be a port number or the name of a container port",
     HOST_PATTERN: "must be a DNS name or an IP address, without a port",
     IDENTIFIER_PATTERN: "must be letters, digits, '_', '-', '.', '@', '$', starting with a letter",
-    SEARCH_PATTERN: (
-        r"must be characters, \d or sets such as [A-Z0-9], each alone or with ?, {n} or {n,m}, and"
-        " begin with one that must be there"
-    ),
 }
 
 Int32 = Annotated[int, Strict()]
