@@ -60,12 +60,15 @@ def _wait_for(port: int, server: subprocess.Popen[bytes], start_s: float) -> Non
 
 @contextmanager
 def simulator(
-    control: Mapping[str, object] | None = None, *, core: int = CLIENT_CORE
+    control: Mapping[str, object] | None = None,
+    *,
+    core: int = CLIENT_CORE,
+    control_port: int | None = None,
 ) -> Iterator[tuple[int, int]]:
     """The provider simulator, on the client's core unless told otherwise: its port and pid."""
     port = free_port()
     command = [sys.executable, "-m", "agent_runtime", "simulate", "--host", "127.0.0.1"]
-    ports = ["--port", str(port), "--control-port", str(free_port())]
+    ports = ["--port", str(port), "--control-port", str(control_port or free_port())]
     with tempfile.NamedTemporaryFile("w", suffix=".json") as orders:
         json.dump(control or {}, orders)
         orders.flush()
