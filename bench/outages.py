@@ -37,8 +37,8 @@ def run(options: argparse.Namespace) -> Iterator[report.Grid]:
     ]
     lines = tuple(_line(options, *each) for each in faults)
     load = (
-        f"{options.rate} requests a second for {options.seconds:g} s each; {outages.FAILS_AFTER_S:g} s"
-        " for the provider that fails; runtime on one core"
+        f"{options.rate} requests a second for {options.seconds:g} s each;"
+        f" {outages.FAILS_AFTER_S:g} s for the provider that fails; runtime on one core"
     )
     yield report.Grid("runtime: a provider's outage, with a fallback", load, HEAD, lines)
 

@@ -17,7 +17,7 @@ from tests.contract.runtime import outages, serving, simulated
 from tests.contract.runtime.outages import MIDWAY, WHOLE, Told
 
 PER_SECOND = 50
-SECONDS = 2.0
+SECONDS = 1.5
 HEALED_WITHIN_S = 5.0
 DEADLINE_S = 3.0
 """One timeout (0.5 s), and a busy machine."""
@@ -53,8 +53,9 @@ async def test_nobody_notices_an_outage_when_there_is_a_fallback(
     assert told.slowest_s <= DEADLINE_S
     # Each answer was charged exactly once: whatever else was asked was not answered.
     assert counts["completed"] == total
-    # The breaker keeps the load off: five failures, and a probe every three seconds.
-    assert counts["byModel"]["failing"]["requests"] <= 30
+    # The breaker keeps the load off: five failures, those on their way when the first one is known
+    # (25 if that takes its timeout), and a probe every three seconds.
+    assert counts["byModel"]["failing"]["requests"] <= 45
 
 
 @pytest.mark.parametrize(
