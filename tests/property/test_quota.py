@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from agent_runtime.guard.quota.rates import Admitted, Rate, Refused, Scope, Subject
 from agent_runtime.guard.quota.window import HELD_S, Alone
 
-
 # quick bursts, pauses of about a window, and moments just before and after a whole second
 gaps = st.sampled_from([0.0, 0.001, 0.3, 0.999, 1.0, 7.5, 59.0, 59.999, 60.0, 61.0, 200.0])
 arrivals = st.lists(gaps, max_size=80)
