@@ -80,13 +80,10 @@ class Quota:
 
     def _callers(self, who: Principal) -> tuple[Subject, ...]:
         """Return who is counted; a caller without a tenant is one of its own, as in the queue."""
-        own = f"{who.tenant}/{who.id}"  # no tenant and no id of a key holds a slash
-        names = {Scope.KEY: own, Scope.TENANT: who.tenant or own}
-        return tuple(
-            Subject(whose, name, self._rates[whose])
-            for whose, name in names.items()
-            if whose in self._rates
-        )
+        own = f"{who.tenant}/{who.id}"  # no tenant holds a slash
+        key, tenant = self._rates.get(Scope.KEY), self._rates.get(Scope.TENANT)
+        of_tenant = () if tenant is None else (Subject(Scope.TENANT, who.tenant or own, tenant),)
+        return of_tenant if key is None else (Subject(Scope.KEY, own, key), *of_tenant)
 
     def _refusal(self, refused: Refused, reply: Reply) -> ApiError:
         self._metrics.limited(refused.scope, refused.span)

@@ -27,6 +27,10 @@ class Rate:
     per_minute: int = 0
     per_day: int = 0
 
+    def limit(self, span: Span) -> int:
+        """Return one of the two."""
+        return self.per_minute if span is Span.MINUTE else self.per_day
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
