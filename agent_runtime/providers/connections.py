@@ -1,7 +1,7 @@
 """The connections to model endpoints: opened as needed, kept for a while, never shared.
 
 Why not a client library: the one that we used took a third of what a proxied request cost the
-process, for redirects, cookies, proxies and compression that are all off here (ADR 0015). There is
+process, for redirects, cookies, proxies and compression that are all off here (ADR 12). There is
 no bound of its own: who asks holds one of the process's slots.
 """
 
