@@ -247,9 +247,9 @@ def run_lanes(lanes: Mapping[str, Lane]) -> Tally:
         try:
             wait(running, return_when=FIRST_EXCEPTION)
         finally:
-            for runner, lane in zip(runners, running, strict=True):
-                if not lane.done():
-                    runner.stop()
+            left = [r for r, lane in zip(runners, running, strict=True) if not lane.done()]
+            with ThreadPoolExecutor(len(lanes)) as ending:
+                list(ending.map(Runner.stop, left))
     return sum((lane.result() for lane in running), Tally())
 
 

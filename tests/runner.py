@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
-POLITE_S, SURE_S = 60, 10
+POLITE_S, SURE_S = 15, 10
+POLITELY = 4
+"""How often an interrupt is sent: a test may take one for its own failure, and the run goes on."""
 _printing = threading.Lock()
 
 
@@ -69,7 +71,8 @@ class Runner:
         child = self._child
         if child is None or child.poll() is not None:
             return
-        for sent, patience_s in ((signal.SIGINT, POLITE_S), (signal.SIGKILL, SURE_S)):
+        polite = [(signal.SIGINT, POLITE_S)] * POLITELY
+        for sent, patience_s in (*polite, (signal.SIGKILL, SURE_S)):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, sent)
             with contextlib.suppress(subprocess.TimeoutExpired):

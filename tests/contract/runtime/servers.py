@@ -14,9 +14,11 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from agent_runtime.stores.redis import Redis, RedisServer
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
@@ -112,6 +114,17 @@ def stores_of(**servers: Server) -> dict[str, object]:
         }
         for kind, server in servers.items()
     }
+
+
+@contextlib.asynccontextmanager
+async def connected(server: Server) -> AsyncIterator[Redis]:
+    """Yield a client of a Redis server."""
+    redis = Redis(RedisServer("127.0.0.1", server.port))
+    redis.start()
+    try:
+        yield redis
+    finally:
+        await redis.close()
 
 
 @contextlib.contextmanager

@@ -6,8 +6,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,8 @@ from agent_runtime.app import receipts
 from agent_runtime.cache import shared as sharing
 from agent_runtime.guard import api_keys
 from agent_runtime.guard.principal import Priority, Role
-from agent_runtime.stores.redis import Redis, RedisServer
 from tests.contract.runtime import serving
-from tests.contract.runtime.servers import Server, redis_server, stores_of
+from tests.contract.runtime.servers import Server, connected, redis_server, stores_of
 from tests.contract.runtime.serving import config
 from tests.contract.runtime.simulated import Simulated, simulating
 
@@ -49,16 +47,6 @@ async def server(running: Server) -> Server:
     async with connected(running) as redis:
         await redis.command("FLUSHALL")
     return running
-
-
-@asynccontextmanager
-async def connected(server: Server) -> AsyncIterator[Redis]:
-    redis = Redis(RedisServer("127.0.0.1", server.port))
-    redis.start()
-    try:
-        yield redis
-    finally:
-        await redis.close()
 
 
 async def held_by(server: Server) -> dict[bytes, bytes]:

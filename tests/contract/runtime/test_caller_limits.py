@@ -15,8 +15,8 @@ from openai import OpenAI
 from agent_runtime.guard.quota.rates import Admitted, Rate, Scope, Subject, Verdict
 from agent_runtime.guard.quota.shared import Shared, admitting
 from agent_runtime.guard.quota.window import Alone
-from agent_runtime.stores.redis import Redis, RedisServer
-from tests.contract.runtime.servers import Server, redis_server, stores_of
+from agent_runtime.stores.redis import Redis
+from tests.contract.runtime.servers import Server, connected, redis_server, stores_of
 from tests.contract.runtime.serving import config, process, serving
 
 NOON = 1_800_014_400.0
@@ -133,9 +133,7 @@ async def test_redis_and_a_process_alone_come_to_the_same_verdicts(
 ) -> None:
     """Whatever the arrivals; and so never more than the limit in any 60 s, or in a day."""
     random.seed(seed)
-    redis = Redis(RedisServer("127.0.0.1", running.port))
-    redis.start()
-    try:
+    async with connected(running) as redis:
         await redis.command("FLUSHALL")
         pods = Pods(redis, 3)
         ann = Subject(Scope.KEY, "ann", Rate(per_minute=7))
@@ -151,8 +149,6 @@ async def test_redis_and_a_process_alone_come_to_the_same_verdicts(
         assert len(admitted) >= 60
         for end in admitted:
             assert sum(end - 60 < at <= end for at in admitted) <= 12
-    finally:
-        await redis.close()
 
 
 def _rough(verdict: Verdict) -> dict[str, Any]:

@@ -12,9 +12,8 @@ from openai import AsyncOpenAI
 from agent_runtime.providers import shared_limits
 from agent_runtime.providers.limits import LimitReached, Limits, LocalLimiter, Turn
 from agent_runtime.providers.shared_limits import SharedLimiter
-from agent_runtime.stores.redis import Redis, RedisServer
 from tests.contract.runtime import serving, simulated
-from tests.contract.runtime.servers import Server, redis_server
+from tests.contract.runtime.servers import Server, connected, redis_server
 
 KEY = "-/shop/support/provider-limits/remote"
 
@@ -31,16 +30,6 @@ async def server(running: Server) -> Server:
     async with connected(running) as redis:
         await redis.command("FLUSHALL")
     return running
-
-
-@asynccontextmanager
-async def connected(server: Server) -> AsyncIterator[Redis]:
-    redis = Redis(RedisServer("127.0.0.1", server.port))
-    redis.start()
-    try:
-        yield redis
-    finally:
-        await redis.close()
 
 
 @asynccontextmanager
