@@ -269,7 +269,8 @@ def _guard(spec: AgentSystemSpec, agent: Agent) -> Mapping[str, Any]:
     limits = spec.guard.limits
     if limits is None or _counts(spec, agent):
         return stated
-    return {**stated, "limits": limits.of_pod().stated()}
+    of_pod = limits.of_pod().stated()  # nothing: what is counted elsewhere does not concern it
+    return {**stated, "limits": of_pod} if of_pod else _without(stated, "limits")
 
 
 def _siblings(spec: AgentSystemSpec, agent: Agent) -> tuple[str, ...]:

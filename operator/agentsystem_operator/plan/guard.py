@@ -48,9 +48,8 @@ def config_on_laptop(spec: AgentSystemSpec) -> dict[str, Any]:
 
 
 def _with(limits: Limits | None, guard: dict[str, Any], *, counts: bool) -> dict[str, Any]:
-    if limits is None:
-        return guard
-    return {**guard, "limits": (limits if counts else limits.of_pod()).body()}
+    said = limits if limits is None or counts else limits.of_pod()
+    return {**guard, "limits": said.body()} if said and said != Limits() else guard
 
 
 def _auth(auth: Auth, file: str) -> dict[str, Any]:

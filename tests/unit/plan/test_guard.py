@@ -148,6 +148,13 @@ def test_a_plain_agent_that_cannot_tell_what_the_entry_has_counted_does_not_coun
     assert (entry.stores.redis is not None, plain.stores.redis) == (True, None)
 
 
+def test_what_is_counted_elsewhere_changes_nothing_for_a_plain_agent() -> None:
+    _, without = workload.system(agents=TEAM)
+    _, beside = workload.system(agents=TEAM, guard={"limits": {"perAgent": {"requestsPerDay": 5}}})
+    assert beside.declared == without.declared
+    assert agent_config.of_workload(beside) == agent_config.of_workload(without)
+
+
 def test_redis_is_for_those_who_count_requests_and_its_policy_too() -> None:
     redis = {"redis": {"host": "192.0.2.7"}}
     rates = {"limits": {"perKey": {"requestsPerMinute": 60}}}
