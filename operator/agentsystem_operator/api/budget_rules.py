@@ -29,9 +29,8 @@ def _unknown_provider(spec: "AgentSystemSpec") -> str | None:
 def _has_several_ledgers(spec: "AgentSystemSpec") -> str | None:
     if spec.budget is None or spec.stores.redis is not None:
         return None
-    sessions = spec.memory.sessions
-    is_alone = len(spec.agents) == 1 and sessions is not None
-    return None if is_alone and sessions.store is SessionStore.SQLITE else ""
+    store = spec.memory.sessions.store if spec.memory.sessions else None
+    return None if len(spec.agents) == 1 and store is SessionStore.SQLITE else ""
 
 
 BUDGET = (

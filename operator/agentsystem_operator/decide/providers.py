@@ -125,8 +125,10 @@ def favourites(choices: Mapping[Choice, int]) -> Mapping[str, int]:
 
 
 def _chains(spec: AgentSystemSpec) -> Mapping[str, tuple[str, ...]]:
-    """Return the providers of each route that an agent uses."""
+    """Return the providers of each route that an agent uses, or may as its budget runs out."""
     used = {agent.route for agent in spec.agents}
+    if spec.budget and spec.budget.degrade_route:
+        used.add(spec.budget.degrade_route)
     return {
         route.name: tuple(dict.fromkeys(link.provider for link in route.chain))
         for route in spec.routes
