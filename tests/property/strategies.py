@@ -298,6 +298,29 @@ def _guard(draw: st.DrawFn) -> Json:
     return guard
 
 
+_usd = st.from_regex("[1-9][0-9]{0,5}([.][0-9]{1,6})?", fullmatch=True)
+
+
+@st.composite
+def _budget(draw: st.DrawFn, routes: list[Json]) -> Json:
+    """A budget, with prices of some of what the routes ask."""
+    targets = [target for route in routes for target in route["chain"] if target.get("model")]
+    asked = {(target["provider"], target["model"]) for target in targets}
+    price = st.fixed_dictionaries({"input": _usd, "output": _usd}, optional={"cacheRead": _usd})
+    priced = draw(st.lists(st.sampled_from(sorted(asked)), unique=True)) if asked else []
+    warn_at = draw(st.integers(1, 100))
+    return {
+        "amount": draw(_usd),
+        "period": draw(st.sampled_from(["Day", "Month"])),
+        "warnAt": warn_at,
+        "degradeAt": draw(st.integers(warn_at, 100)),
+        "prices": [
+            {"provider": provider, "model": model, **draw(price)} for provider, model in priced
+        ],
+        **({"degradeRoute": draw(st.sampled_from(routes))["name"]} if draw(st.booleans()) else {}),
+    }
+
+
 @st.composite
 def specs(draw: st.DrawFn) -> Json:
     """Return the spec of a valid AgentSystem."""
@@ -318,6 +341,11 @@ def specs(draw: st.DrawFn) -> Json:
         spec["workflow"] = {"entry": draw(entries)}
     if tier != "Development" or draw(st.booleans()):
         spec["guard"] = draw(_guard())
+    has_ledger = "redis" in spec.get("stores", {}) or (
+        len(spec["agents"]) == 1 and stated is not None and store == "SQLite"
+    )
+    if has_ledger and draw(st.booleans()):
+        spec["budget"] = draw(_budget(spec["routes"]))
     for field, values in (
         ("runtime", runtimes), ("network", networks), ("cache", _cache), ("paused", st.booleans())
     ):  # fmt: skip
