@@ -341,17 +341,22 @@ def specs(draw: st.DrawFn) -> Json:
         spec["workflow"] = {"entry": draw(entries)}
     if tier != "Development" or draw(st.booleans()):
         spec["guard"] = draw(_guard())
-    has_ledger = "redis" in spec.get("stores", {}) or (
-        len(spec["agents"]) == 1 and stated is not None and store == "SQLite"
-    )
-    if has_ledger and draw(st.booleans()):
-        spec["budget"] = draw(_budget(spec["routes"]))
-    for field, values in (
-        ("runtime", runtimes), ("network", networks), ("cache", _cache), ("paused", st.booleans())
-    ):  # fmt: skip
-        if draw(st.booleans()):
-            spec[field] = draw(values)
-    return spec
+    return spec | draw(_extras(spec, store))
+
+
+@st.composite
+def _extras(draw: st.DrawFn, spec: Json, store: str) -> Json:
+    """Fields that a spec may have and that no other of its fields needs."""
+    alone_on_disk = len(spec["agents"]) == 1 and store == "SQLite" and "sessions" in _memory(spec)
+    values = {"runtime": runtimes, "network": networks, "cache": _cache, "paused": st.booleans()}
+    if alone_on_disk or "redis" in spec.get("stores", {}):
+        values["budget"] = _budget(spec["routes"])
+    return {field: draw(value) for field, value in values.items() if draw(st.booleans())}
+
+
+def _memory(spec: Json) -> Json:
+    found: Json = spec.get("memory", {})
+    return found
 
 
 @st.composite
