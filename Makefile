@@ -28,7 +28,7 @@ PY := .venv/bin/python
 KUBECTL ?= $(or $(shell command -v kubectl),$(PY) -m devcluster kubectl --name $(or $(AGENTSYSTEM_TEST_CLUSTER),demo) --)
 export PYTHONPATH := operator:.
 
-.PHONY: help demo demo-down test unit property contract integration e2e chaos chaos-gitops lint types \
+.PHONY: help demo demo-down test unit property contract integration devcluster e2e chaos chaos-gitops lint types \
         layers generate verify audit bench images sbom cluster-up cluster-down lock venv clean
 
 help: ## show this list
@@ -57,7 +57,7 @@ test: $(STAMP) ## everything: checks, unit to e2e, on a cluster of its own
 	@$(PY) tests/run.py
 
 unit: $(STAMP) ## unit tests (seconds; no network)
-	@$(PY) -m pytest -q tests/unit tests/devcluster $(ARGS)
+	@$(PY) -m pytest -q tests/unit $(ARGS)
 
 property: $(STAMP) ## property tests of the pure core
 	@$(PY) -m pytest -q tests/property $(ARGS)
@@ -65,8 +65,11 @@ property: $(STAMP) ## property tests of the pure core
 contract: $(STAMP) ## contracts between our halves, and between fakes and the real thing
 	@$(PY) -m pytest -q tests/contract $(ARGS)
 
-integration: $(STAMP) ## tests against a real apiserver
-	@$(PY) tests/run.py integration
+integration: $(STAMP) ## tests against a real apiserver, also one that lies and fails
+	@$(PY) tests/run.py integration faults
+
+devcluster: $(STAMP) ## tests of the dev cluster itself (devcluster/)
+	@$(PY) tests/run.py devcluster
 
 e2e: $(STAMP) ## stories on real nodes (CONTEXT=.. IMAGE_LOAD=..: on your cluster)
 	@$(PY) tests/run.py e2e
@@ -101,7 +104,7 @@ audit: $(STAMP) ## scan manifests, dependencies and images (PARTS="manifests sbo
 	@$(PY) -m audit $(PARTS)
 
 bench: $(STAMP) ## the numbers of the README (ARGS="runtime --json out.json" for one)
-	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk; }
+	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
 	@$(PY) -m bench $(ARGS)
 
 images: $(STAMP) ## build both images, load them into running dev clusters (REPO=.. PUSH=1: push)

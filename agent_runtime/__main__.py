@@ -32,11 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     options = command_line().parse_args(arguments)
-    logs.set_up()
     return int(options.run(options))
 
 
 def _serve(options: argparse.Namespace) -> int:
+    logs.set_up()
     # they double the size of every scrape
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # no annotations
     try:
@@ -54,6 +54,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
+    logs.set_up()
     try:
         control = simulator.load(options.control)
     except Invalid as exc:

@@ -62,8 +62,24 @@ def describe(system: cluster.Json) -> collections.abc.Iterator[str]:
     yield from table(
         ("AGENT", "READY", "REVISION", "REASON", "CLAIM"), map(agent_row, seen.get("agents", ()))
     )
+    yield from models(seen)
     yield from held_back(seen.get("agents", ()))
     yield from what_to_do(name, seen["conditions"])
+
+
+def models(seen: cluster.Json) -> collections.abc.Iterator[str]:
+    """How providers are, and which of them each route asks first; nothing without a channel."""
+    providers = [
+        (each["name"], each["state"], each.get("since") or "-")
+        for each in seen.get("providers", ())
+    ]
+    if providers:
+        yield ""
+        yield from table(("PROVIDER", "STATE", "SINCE"), providers)
+    routes = [(each["name"], each.get("active") or "-") for each in seen.get("routes", ())]
+    if routes:
+        yield ""
+        yield from table(("ROUTE", "ASKS"), routes)
 
 
 def held_back(agents: collections.abc.Iterable[cluster.Json]) -> collections.abc.Iterator[str]:

@@ -7,16 +7,29 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import channel, faults, operator, overload, privacy, report, runtime, simulator
+from bench import (
+    channel,
+    faults,
+    operator,
+    outages,
+    overload,
+    privacy,
+    report,
+    runtime,
+    simulator,
+    tracing,
+)
 
 BENCHES = {
     "channel": channel,
     "faults": faults,
     "operator": operator,
+    "outages": outages,
     "overload": overload,
     "privacy": privacy,
     "runtime": runtime,
     "simulator": simulator,
+    "tracing": tracing,
 }
 
 

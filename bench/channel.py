@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bench import report, runtime, simulator
+from bench import processes, report
 from tests.contract.channel import rig
 
 SERVER = "bench.channel_server"
@@ -90,7 +90,7 @@ async def _measure(
     pid: int, port: int, trusted: str, signer: rig.Signer, options: argparse.Namespace
 ) -> tuple[float, float, float]:
     """Return cores, megabytes and reports a second."""
-    before_mb = runtime.rss_mb(pid)
+    before_mb = processes.rss_mb(pid)
     tls, sent = rig.trusting(trusted), [0]
     pods = []
     for number in range(options.pods):
@@ -99,11 +99,11 @@ async def _measure(
         await asyncio.sleep(1 / OPENING_PER_S)
     await asyncio.sleep(3)
     assert not [pod for pod in pods if pod.done()], "a pod was refused"
-    began, cpu, count = time.monotonic(), simulator.cpu_s(pid), sent[0]
+    began, cpu, count = time.monotonic(), processes.cpu_s(pid), sent[0]
     await asyncio.sleep(options.seconds)
     took = time.monotonic() - began
-    used, said = simulator.cpu_s(pid) - cpu, sent[0] - count
-    memory = runtime.rss_mb(pid) - before_mb
+    used, said = processes.cpu_s(pid) - cpu, sent[0] - count
+    memory = processes.rss_mb(pid) - before_mb
     assert not [pod for pod in pods if pod.done()], "a pod was cut off"
     for pod in pods:
         pod.cancel()

@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ import aiohttp
 
 from agent_runtime.guard import api_keys
 from agent_runtime.guard.principal import Priority, Role
-from bench import report, runtime
+from bench import processes, report, runtime_config
 
 VIP_EVERY = 20
 TENANTS = 7
@@ -69,16 +68,13 @@ def run(options: argparse.Namespace) -> Iterator[report.Table]:
         keys, document = guarded(Path(folder), slots=options.slots, service_s=options.service)
         file = Path(folder) / "config.json"
         file.write_text(json.dumps(document))
-        port, metrics = runtime.free_port(), runtime.free_port()
-        command = [sys.executable, "-m", "agent_runtime", "serve", "--config", str(file)]
-        ports = ["--host", "127.0.0.1", "--port", str(port), "--metrics-port", str(metrics)]
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-        with runtime.serving([*command, *ports], port) as pid:
+        os.sched_setaffinity(0, {processes.CLIENT_CORE})
+        with processes.runtime(file) as (port, pid):
             url = f"http://127.0.0.1:{port}"
             asyncio.run(drive(url, keys, per_second=capacity / 2, seconds=10))
-            before = runtime.rss_mb(pid)
+            before = processes.rss_mb(pid)
             crowd = asyncio.run(drive(url, keys, per_second=3 * capacity, seconds=options.seconds))
-            grown = runtime.rss_mb(pid) / before
+            grown = processes.rss_mb(pid) / before
             after = asyncio.run(drive(url, keys, per_second=capacity / 2, seconds=10))
     yield _table(options, crowd, after, grown)
 
@@ -124,7 +120,7 @@ def guarded(folder: Path, *, slots: int, service_s: float) -> tuple[list[str], d
         "limits": {"concurrentRequests": slots},
     }
     canned = {"name": "canned", "type": "Scripted", "scripted": {"answers": script}}
-    document = {**runtime.CONFIG, "contract": "v1.1", "providers": [canned], "guard": guard}
+    document = {**runtime_config.CANNED, "contract": "v1.1", "providers": [canned], "guard": guard}
     return [key for key, _ in made], document
 
 

@@ -1,9 +1,10 @@
 """Runs everything that `make test` promises, in order, and ends everything it started.
 
 Stages that need a cluster share dev clusters of their own (`test`), which leaves a running
-demo alone. `make e2e CONTEXT=name IMAGE_LOAD=command` runs that stage on an existing cluster
-instead, without the tests that need the powers of a dev cluster. The last line is
-`N passed, N failed, N skipped`; a static check counts as one.
+demo alone. What waits runs side by side with what computes. `make e2e CONTEXT=name
+IMAGE_LOAD=command` runs that stage on an existing cluster instead, without the tests that need the
+powers of a dev cluster. The last line is `N passed, N failed, N skipped`; a static check counts as
+one.
 """
 
 from __future__ import annotations
@@ -18,13 +19,18 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
-ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.runner import ROOT, Interrupted, Runner
+
 CLUSTER = "test"
+DEV = ("python3", "-m", "devcluster")
 PYTHON = sys.executable
 
 
@@ -45,43 +51,8 @@ class Tally:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
 
 
-class Interrupted(Exception):
-    """SIGINT or SIGTERM arrived."""
-
-
 class Refused(Exception):
     """What was asked for is not to be done like this; the message says why."""
-
-
-class Runner:
-    """Starts one command at a time, each in a session of its own so that it can be ended."""
-
-    def __init__(self) -> None:
-        self._child: subprocess.Popen[bytes] | None = None
-        self.env = {**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"}
-
-    def run(self, *command: str | Path) -> int:
-        """Return the exit code of the command; its output goes through."""
-        self._child = subprocess.Popen(
-            [str(part) for part in command], cwd=ROOT, env=self.env, start_new_session=True
-        )
-        try:
-            return self._child.wait()
-        finally:
-            self.end()
-            self._child = None
-
-    def end(self) -> None:
-        """End the running command and what it started: first politely, then surely."""
-        child = self._child
-        if child is None or child.poll() is not None:
-            return
-        for sent, patience_s in ((signal.SIGINT, 60), (signal.SIGKILL, 10)):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, sent)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(patience_s)
-                return
 
 
 def check(runner: Runner, target: str, *settings: str) -> Tally:
@@ -138,8 +109,18 @@ def unit(runner: Runner) -> Tally:
 
 
 def integration(runner: Runner) -> Tally:
-    """The operator as a process against a real apiserver, also one that lies and fails."""
-    return pytest(runner, "tests/integration", "tests/chaos", "--ignore=tests/chaos/gitops")
+    """The operator as a process against a real apiserver."""
+    return pytest(runner, "tests/integration")
+
+
+def faults(runner: Runner) -> Tally:
+    """The same against an apiserver that lies and fails: a fixed sample of `make chaos`."""
+    return pytest(runner, "tests/chaos", "--ignore=tests/chaos/gitops")
+
+
+def devcluster(runner: Runner) -> Tally:
+    """The dev cluster itself; most of its tests raise one of their own."""
+    return pytest(runner, "tests/devcluster")
 
 
 def e2e(runner: Runner) -> Tally:
@@ -171,68 +152,134 @@ def gitops(runner: Runner) -> Tally:
 
 Stage = Callable[[Runner], Tally]
 STATIC: dict[str, Stage] = {"lint": lint, "types": types, "layers": layers, "unit": unit}
-APISERVER: dict[str, Stage] = {"verify": verify, "audit": audit, "integration": integration}
+APISERVER: dict[str, Stage] = {
+    "verify": verify,
+    "audit": audit,
+    "integration": integration,
+    "faults": faults,
+}
 """They need an apiserver and its controllers; pods become ready only where a test says so."""
+DEVCLUSTER: dict[str, Stage] = {"devcluster": devcluster}
 NODES: dict[str, Stage] = {"e2e": e2e}
 ON_REQUEST: dict[str, Stage] = {"gitops": gitops}
 """Too long for every run; they need an apiserver too."""
 
 
+@dataclass(frozen=True)
+class Group:
+    """Stages that run one after the other, in a cluster of their own or without one."""
+
+    stages: dict[str, Stage]
+    cluster: str = ""
+    nodes: int = 0
+
+    def wanted(self, names: Collection[str]) -> Group:
+        """Return the group with those of its stages that are wanted."""
+        return replace(self, stages={k: v for k, v in self.stages.items() if k in names})
+
+
+Lane = tuple[Group, ...]
+SIDE_BY_SIDE: dict[str, Lane] = {
+    "code": (Group(STATIC), Group(DEVCLUSTER)),
+    "cluster": (Group({**APISERVER, **ON_REQUEST}, CLUSTER),),
+}
+"""What computes with what waits; both take about a quarter of an hour."""
+ALONE: Lane = (Group(NODES, CLUSTER, nodes=2),)
+"""What times pods and requests has the machine to itself."""
+
+
 @contextlib.contextmanager
-def cluster(runner: Runner, *, nodes: int) -> Iterator[bool]:
-    """Raise the test cluster and always end it; says whether it came up."""
-    up = ["python3", "-m", "devcluster", "up", "--name", CLUSTER, "--nodes", str(nodes)]
-    if nodes == 0:
+def cluster(runner: Runner, group: Group) -> Iterator[bool]:
+    """Raise the group's cluster, if it has one, and always end it; says whether it came up."""
+    if not group.cluster:
+        yield True
+        return
+    runner.say(f"\n=== cluster {group.cluster} with {group.nodes} nodes")
+    up = [*DEV, "up", "--name", group.cluster, "--nodes", str(group.nodes)]
+    if group.nodes == 0:
         # Many stories side by side share the controllers, whose own rate is for one small cluster.
         up += ["--controller-qps", "200"]
+    runner.env["AGENTSYSTEM_TEST_CLUSTER"] = group.cluster
     try:
         yield runner.run(*up) == 0
     finally:
         runner.end()
         subprocess.run(
-            ["python3", "-m", "devcluster", "down", "--name", CLUSTER],
+            [*DEV, "down", "--name", group.cluster],
             cwd=ROOT,
             check=False,
             start_new_session=True,  # a second Ctrl-C must not leave half a cluster
         )
 
 
-def run_stages(runner: Runner, stages: dict[str, Stage]) -> Tally:
-    """Run stages in order, each one whatever became of those before it."""
+def run_group(runner: Runner, group: Group) -> Tally:
+    """Run the stages of a group in order, each one whatever became of those before it."""
     total = Tally()
-    for name, stage in stages.items():
-        print(f"\n=== {name} ({time.strftime('%H:%M:%S')})", flush=True)
-        started = time.monotonic()
-        tally = stage(runner)
-        print(f"=== {name}: {tally} in {time.monotonic() - started:.0f} s", flush=True)
-        total += tally
+    if not group.stages:
+        return total
+    with cluster(runner, group) as up:
+        if not up:
+            return Tally(failed=len(group.stages))
+        for name, stage in group.stages.items():
+            runner.say(f"\n=== {name} ({time.strftime('%H:%M:%S')})")
+            started = time.monotonic()
+            tally = stage(runner)
+            runner.say(f"=== {name}: {tally} in {time.monotonic() - started:.0f} s")
+            total += tally
     return total
 
 
-def run_all(runner: Runner, wanted: list[str]) -> Tally:
-    """Run the wanted stages; those that need a cluster inside one of the kind they need."""
-    total = run_stages(runner, {k: v for k, v in STATIC.items() if k in wanted})
-    runner.env["AGENTSYSTEM_TEST_CLUSTER"] = CLUSTER
-    for group, nodes in (({**APISERVER, **ON_REQUEST}, 0), (NODES, 2)):
-        stages = {name: stage for name, stage in group.items() if name in wanted}
-        if not stages:
-            continue
-        print(f"\n=== cluster with {nodes} nodes", flush=True)
-        with cluster(runner, nodes=nodes) as up:
-            total += run_stages(runner, stages) if up else Tally(failed=len(stages))
-    return total
+def run_lane(runner: Runner, lane: Lane) -> Tally:
+    """Run the groups of a lane in order."""
+    return sum((run_group(runner, group) for group in lane), Tally())
 
 
-def run_on_context(runner: Runner, wanted: list[str], context: str) -> Tally:
+def run_lanes(lanes: Mapping[str, Lane]) -> Tally:
+    """Run lanes side by side; whatever ends one of them early ends the others."""
+    if len(lanes) <= 1:
+        return sum((run_lane(Runner(), lane) for lane in lanes.values()), Tally())
+    prepare()
+    runners = [Runner(name) for name in lanes]
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        running = [
+            pool.submit(run_lane, *each) for each in zip(runners, lanes.values(), strict=True)
+        ]
+        try:
+            wait(running, return_when=FIRST_EXCEPTION)
+        finally:
+            for runner, lane in zip(runners, running, strict=True):
+                if not lane.done():
+                    runner.stop()
+    return sum((lane.result() for lane in running), Tally())
+
+
+def prepare() -> None:
+    """Install and build once what lanes would want at the same time."""
+    runner = Runner()
+    runner.run(PYTHON, "-m", "tests.packages")
+    runner.run(*DEV, "build")
+
+
+def run_all(wanted: Collection[str]) -> Tally:
+    """Run the wanted stages."""
+    lanes = {
+        name: tuple(group.wanted(wanted) for group in lane) for name, lane in SIDE_BY_SIDE.items()
+    }
+    total = run_lanes({k: lane for k, lane in lanes.items() if any(g.stages for g in lane)})
+    return total + run_lane(Runner(), tuple(group.wanted(wanted) for group in ALONE))
+
+
+def run_on_context(wanted: list[str], context: str) -> Tally:
     """Run the e2e stage on the user's cluster; Refused unless the user may want that there."""
     if wanted != ["e2e"]:
         raise Refused("CONTEXT=... goes with `make e2e` alone; unset it for everything else")
-    if runner.env.get("REPO"):
+    if os.environ.get("REPO"):
         raise Refused("`make e2e CONTEXT=...` takes IMAGE_LOAD, not REPO: it tests this checkout")
+    runner = Runner()
     if runner.run(PYTHON, "-m", "demo", "check") != 0:  # says why itself
         raise Refused(f"nothing was done on context {context!r}")
     runner.env["AGENTSYSTEM_TEST_CONTEXT"] = context
-    return run_stages(runner, {"e2e": e2e})
+    return run_group(runner, Group({"e2e": e2e}))
 
 
 def interrupt(number: int, _frame: FrameType | None) -> None:
@@ -244,7 +291,7 @@ def main() -> int:
     """Run the stages named on the command line, all by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stages", nargs="*", help="default: all", metavar="STAGE")
-    known = [*STATIC, *APISERVER, *NODES]
+    known = [*STATIC, *DEVCLUSTER, *APISERVER, *NODES]
     wanted = parser.parse_args().stages or known
     if unknown := sorted(set(wanted) - {*known, *ON_REQUEST}):
         parser.error(f"unknown stage {unknown[0]}; known: {', '.join([*known, *ON_REQUEST])}")
@@ -252,10 +299,9 @@ def main() -> int:
         parser.error("python3 is not on the PATH")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
-    runner = Runner()
     context = os.environ.get("CONTEXT", "")
     try:
-        total = run_on_context(runner, wanted, context) if context else run_all(runner, wanted)
+        total = run_on_context(wanted, context) if context else run_all(wanted)
     except Refused as why:
         print(f"tests: {why}", file=sys.stderr)
         return 2

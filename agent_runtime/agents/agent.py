@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from agent_runtime.agents.reply import ReplyBuilder
 from agent_runtime.guard.principal import ANONYMOUS, Principal
 from agent_runtime.memory.sessions import Session
+from agent_runtime.observability.tracing import content
 from agent_runtime.providers import tokens
 from agent_runtime.providers.base import (
     Answer,
@@ -51,7 +52,9 @@ class Agent:
 
     async def complete(self, turn: Turn) -> Answer:
         """Return the whole answer, its turn stored."""
-        answer = await self._provider.complete(await self._prompt(turn))
+        prompt = await self._prompt(turn)
+        answer = await self._provider.complete(prompt)
+        content.tell(prompt.messages, answer.message, answer.finish_reason)
         if turn.session:
             await turn.session.keep(turn.messages, answer.message)
         return answer
@@ -70,6 +73,7 @@ class Agent:
                     yield chunk
                     continue
                 message = reply.message()
+                content.tell(prompt.messages, message, chunk.finish_reason)
                 if turn.session:
                     await turn.session.keep(turn.messages, message)
                 counted = chunk.usage or tokens.estimate(prompt.messages, tokens.text_of(message))

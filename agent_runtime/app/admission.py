@@ -31,7 +31,7 @@ class Admission:
     """The slots of a process."""
 
     def __init__(self, *, limit: int = limits.MAX_IN_FLIGHT) -> None:
-        self._limit = limit
+        self.limit = limit
         self._slots: set[Slot] = set()
         self._queue: FairQueue[Slot] = FairQueue()
         self._waiting: set[Slot] = set()
@@ -58,26 +58,30 @@ class Admission:
 
     def slot(self, receive: Receive, reply: Reply, who: Principal = ANONYMOUS) -> "Slot":
         """Return a slot to enter, maybe after a wait, or raise the 429 that says when to come."""
+        self.refuse_crowd(who)
+        return Slot(self, receive, reply, who)
+
+    def refuse_crowd(self, who: Principal) -> None:
+        """Raise what refuses a request that would not get a slot soon."""
         if self._closed:
             raise shutting_down()
         if self._is_full and not self._queue.has_room(who, most=self._room(who)):
             raise overloaded(after_s=self._expected_wait_s(who))
-        return Slot(self, receive, reply, who)
 
     @property
     def _is_full(self) -> bool:
-        return len(self._slots) >= self._limit or self._queue.size > 0
+        return len(self._slots) >= self.limit or self._queue.size > 0
 
     def _room(self, who: Principal) -> int:
         """Return how many of a priority may wait: those who get a slot within their patience.
 
         room = patience * slots / time that one is held; 1 s, 20 slots, 0.2 s -> 100.
         """
-        soon = limits.PATIENCE_SECONDS[who.priority] * self._limit / self._held_s
+        soon = limits.PATIENCE_SECONDS[who.priority] * self.limit / self._held_s
         return min(limits.MAX_WAITING, max(1, int(soon)))
 
     def _expected_wait_s(self, who: Principal) -> float:
-        return (self._queue.ahead_of(who) + 1) * self._held_s / self._limit
+        return (self._queue.ahead_of(who) + 1) * self._held_s / self.limit
 
     def drain(self) -> None:
         """Fail readiness from now on and ask clients to reconnect elsewhere."""
@@ -121,7 +125,7 @@ class Admission:
         self._slots.discard(slot)
         self._body_bytes -= slot.body_bytes
         self._held_s += limits.LEARNING_RATE * (max(now - slot.begun_at, 1e-4) - self._held_s)
-        while len(self._slots) < self._limit and (following := self._queue.take()) is not None:
+        while len(self._slots) < self.limit and (following := self._queue.take()) is not None:
             self._begin(following, now)
 
     def hold(self, size: int) -> None:
@@ -144,7 +148,7 @@ class Slot:
         self._receive = receive
         self._reply = reply
         self._loop = asyncio.get_running_loop()
-        self._limit = asyncio.timeout(limits.REQUEST_SECONDS)
+        self._limit = asyncio.timeout(None)  # until the request has lasted a moment: see `_watch`
         self._patience: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.interruption = Interruption.TOO_LONG  # unless something else comes first
@@ -190,6 +194,8 @@ class Slot:
             self._limit.reschedule(self._loop.time())
 
     def _watch(self) -> None:
+        if not self._limit.expired() and self._limit.when() is None:
+            self._limit.reschedule(self.begun_at + limits.REQUEST_SECONDS)
         self._watcher = self._loop.create_task(self._wait_for_disconnect())
 
     async def _wait_for_disconnect(self) -> None:

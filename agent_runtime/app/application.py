@@ -4,25 +4,45 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from agent_runtime.agents.directory import Directory
 from agent_runtime.app import errors
 from agent_runtime.app.admission import Admission
+from agent_runtime.app.arrival import Arrivals, new_request_id
 from agent_runtime.app.asgi import ClientGone, Receive, Reply, Request, Scope, Send
 from agent_runtime.app.errors import ApiError
 from agent_runtime.app.gate import Gate
+from agent_runtime.app.quota import Quota
 from agent_runtime.cost.accounts import Accounts
 from agent_runtime.memory.base import StoreUnavailable
 from agent_runtime.memory.sessions import Sessions
 from agent_runtime.observability.metrics import Metrics
+from agent_runtime.observability.tracing import here
+from agent_runtime.observability.tracing.spans import Span
 from agent_runtime.providers.keys import KeyFile
 
 Endpoint = Callable[[Request, Reply], Awaitable[None]]
 MODELS = "/v1/models"
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Who answers a request."""
+
+    endpoint: Endpoint | ApiError
+    route: str = ""
+    """The path, or its pattern; empty if nobody answers there."""
+
+    @property
+    def makes_ids(self) -> Callable[[], str]:
+        """What makes the ids of requests that bring none: some are their answer's id as well."""
+        made: Callable[[], str] = getattr(self.endpoint, "new_id", new_request_id)
+        return made
 
 
 class Application:
@@ -35,23 +55,45 @@ class Application:
         *,
         below: dict[tuple[str, str], Endpoint] | None = None,
         gate: Gate | None = None,
+        arrivals: Arrivals | None = None,
+        quota: Quota | None = None,
     ) -> None:
         """`endpoints` by method and path; `below` by method and path prefix."""
-        self._endpoints = endpoints
-        self._below = below or {}
+        self._endpoints = {at: _Found(endpoint, at[1]) for at, endpoint in endpoints.items()}
+        self._below = {
+            at: _Found(endpoint, f"{at[1]}{{id}}") for at, endpoint in (below or {}).items()
+        }
+        self._arrivals = arrivals or Arrivals()
         self._admission = admission
         self._gate = gate
+        self._quota = quota
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
         if scope["type"] != "http":  # lifespan is off and there are no websockets
             return
         request = Request(scope, receive)
-        reply = Reply(send, close=self._admission.draining)
+        reply = Reply(send, close=self._admission.draining, answer=request.answer)
+        found = self._find(request)
+        place = self._arrivals.of(request, found.route, found.makes_ids)
+        reply.identify(request.id)
+        token = here.enter(place)
         try:
-            endpoint = self._find(request)
+            await self._answer(found.endpoint, request, reply)
+        finally:
+            here.leave(token)
+            if place.span is not None:
+                _end(place.span, reply)
+
+    async def _answer(self, endpoint: Endpoint | ApiError, request: Request, reply: Reply) -> None:
+        if isinstance(endpoint, ApiError):
+            await reply.fail(endpoint)
+            return
+        try:
             if self._gate is not None:
                 await self._gate.admit(request)
+            if self._quota is not None:
+                await self._quota.admit(request, reply)
             await endpoint(request, reply)
         except ApiError as exc:
             await reply.fail(exc)
@@ -61,17 +103,30 @@ class Application:
             _log.exception("request failed", extra={"path": request.path[:100]})
             await reply.fail(errors.internal())
 
-    def _find(self, request: Request) -> Endpoint:
+    def _find(self, request: Request) -> _Found:
         method = "GET" if request.method == "HEAD" else request.method
-        if endpoint := self._endpoints.get((method, request.path)):
-            return endpoint
+        if found := self._endpoints.get((method, request.path)):
+            return found
         allowed = [verb for verb, path in self._endpoints if path == request.path]
-        for (verb, prefix), endpoint in self._below.items():
+        for (verb, prefix), found in self._below.items():
             if request.path.startswith(prefix):
                 if verb == method:
-                    return endpoint
+                    return found
                 allowed.append(verb)
-        raise _not_found(request, allowed)
+        return _Found(_not_found(request, allowed))
+
+
+def _end(span: Span, reply: Reply) -> None:
+    """End the span of a request with what its caller was told."""
+    if reply.status is None:
+        span.values["error.type"] = "client_gone"
+    else:
+        span.values["http.response.status_code"] = reply.status
+        if reply.status >= 500:
+            span.fail(str(reply.status))
+        elif reply.failed and reply.status == 200:
+            span.fail("interrupted")
+    span.end()
 
 
 def _not_found(request: Request, allowed: Sequence[str]) -> ApiError:

@@ -33,6 +33,12 @@ SECURITY: Headers = [
 ]
 
 
+# What our own server offers beside ASGI, by these keys of the scope: see `cycle.Cycle`.
+WHOLE = "agentsystem.whole"
+ANSWER = "agentsystem.answer"
+Answer = Callable[[int, Headers, bytes], Awaitable[None]]
+
+
 class ClientGone(Exception):  # the condition is the name
     """The client has closed its connection; nobody is left to answer."""
 
@@ -45,12 +51,22 @@ class Request:
         self.path: str = scope["path"]
         self.receive = receive
         self.principal: Principal = ANONYMOUS  # until somebody finds out who asks
-        self._headers: Headers = scope["headers"]
+        self.answer: Answer | None = scope.get(ANSWER)
+        self._whole: Callable[[], bytes | None] = scope.get(WHOLE, lambda: None)
+        self._headers = _by_name(scope["headers"])
+        self.id = ""
+        """What it is called in logs, traces and its answer, once that is decided."""
+        self.id_is_ours = False
+        """Whether the id was made here or by a sibling, and not by a caller."""
+        self.is_vouched_for = False
+        """Whether a sibling has proved that it let the request in."""
+        self.when_agent_known: Callable[[str], Awaitable[None]] | None = None
+        """To be called with the name of the agent that is asked; may refuse the request."""
 
     def header(self, name: bytes) -> str | None:
         """Return a header's value; a repeated one is joined by commas, as HTTP says."""
-        values = [value for key, value in self._headers if key == name]
-        return b",".join(values).decode("latin-1") if values else None
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1")
 
     async def body(self, hold: Callable[[int], None]) -> bytes:
         """Return the whole body; raise `ApiError` if it is too large or too slow.
@@ -59,6 +75,8 @@ class Request:
         """
         if int(self.header(b"content-length") or 0) > limits.MAX_BODY_BYTES:
             raise _too_large()
+        if (whole := self._whole()) is not None:  # as nearly always: nothing to wait for
+            return self._held(whole, hold)
         try:
             async with asyncio.timeout(limits.BODY_SECONDS):
                 return await self._parts(hold)
@@ -81,16 +99,36 @@ class Request:
             more = message.get("more_body", False)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    @staticmethod
+    def _held(whole: bytes, hold: Callable[[int], None]) -> bytes:
+        if len(whole) > limits.MAX_BODY_BYTES:
+            raise _too_large()
+        hold(len(whole))
+        return whole
+
+
+def _by_name(headers: Headers) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        found[name] = b"%b,%b" % (found[name], value) if name in found else value
+    return found
+
 
 class Reply:
     """The one answer to a request; knows whether it has begun and how it ended."""
 
-    def __init__(self, send: Send, *, close: bool) -> None:
-        """`close` asks the client to open a new connection for its next request."""
+    def __init__(self, send: Send, *, close: bool, answer: Answer | None = None) -> None:
+        """`close` asks the client to open a new connection for its next request.
+
+        `answer` is a shorter way for whole answers, where the server has one.
+        """
         self._send = send
+        self._answer = answer or self._by_messages
         self._common: Headers = [*SECURITY, (b"connection", b"close")] if close else SECURITY
         self._id: Headers = []
         self._told: Headers = []
+        self.limited: Headers = []
+        """What is left of the caller's limits: headers of every answer, whoever gives it."""
         self._sent = 0  # events of the stream
         self.frame: Callable[[ApiError, int], bytes] = lambda error, _sent: error.frame()
         """Writes the last event of a stream that failed after so many events."""
@@ -99,24 +137,26 @@ class Reply:
         self.ended = False
 
     def identify(self, request_id: str) -> None:
-        """Give the reply an id that people can quote, instead of the one it may have."""
+        """Give the reply the request's id, for people to quote."""
         self._id = [(b"x-request-id", request_id.encode())]
 
     def tell(self, headers: Headers) -> None:
         """Add headers to those that the answer will have, instead of those told before."""
         self._told = headers
 
+    def _before(self) -> Headers:
+        return [*self._common, *self._id, *self.limited, *self._told]
+
     async def body(self, status: int, body: bytes, headers: Headers) -> None:
         """Answer with a whole body."""
         self.status, self.ended = status, True
-        length = (b"content-length", str(len(body)).encode())
-        await self._send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [*self._common, *self._id, *self._told, length, *headers],
-            }
-        )
+        length = (b"content-length", b"%d" % len(body))
+        head = [*self._before(), length, *headers]
+        await self._answer(status, head, body)
+
+    async def _by_messages(self, status: int, headers: Headers, body: bytes) -> None:
+        start = {"type": "http.response.start", "status": status, "headers": headers}
+        await self._send(start)
         await self._send({"type": "http.response.body", "body": body})
 
     async def json(self, status: int, value: object) -> None:
@@ -130,7 +170,7 @@ class Reply:
     async def begin_stream(self) -> None:
         """Begin a stream of server-sent events."""
         self.status = 200
-        headers = [*self._common, *self._id, *self._told, *_STREAM]
+        headers = [*self._before(), *_STREAM]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def events(self, events: bytes) -> None:

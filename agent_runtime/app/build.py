@@ -3,7 +3,7 @@
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,17 @@ from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
 from agent_runtime.agents.private.stage import PrivateAgent
 from agent_runtime.app import (
+    caching,
     chat_wire,
     guarding,
     limiters,
     limits,
+    measuring,
     protecting,
+    quota,
     responses_wire,
     session_store,
+    tracing,
 )
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.application import (
@@ -30,6 +34,7 @@ from agent_runtime.app.application import (
     ModelsEndpoint,
     Probes,
 )
+from agent_runtime.app.arrival import Arrivals
 from agent_runtime.app.chat import ChatEndpoint
 from agent_runtime.app.config_file import Surroundings
 from agent_runtime.app.contract import (
@@ -56,11 +61,13 @@ from agent_runtime.cost.accounts import Accounts, Payee
 from agent_runtime.cost.meter import Metered, Rate
 from agent_runtime.memory.base import SessionStore
 from agent_runtime.memory.sessions import Sessions
+from agent_runtime.observability.genai_metrics import Model
 from agent_runtime.observability.metrics import Metrics
 from agent_runtime.providers import azure, embedding, script
 from agent_runtime.providers.anthropic import Anthropic
 from agent_runtime.providers.base import Provider
 from agent_runtime.providers.breaker import Breaker, Guarded, State
+from agent_runtime.providers.connections import Connections
 from agent_runtime.providers.endpoint import Endpoint
 from agent_runtime.providers.keys import KeyFile
 from agent_runtime.providers.limited import Limited
@@ -68,7 +75,9 @@ from agent_runtime.providers.limits import Limiter
 from agent_runtime.providers.openai_compatible import OpenAICompatible
 from agent_runtime.providers.route import Route
 from agent_runtime.providers.scripted import ScriptedProvider
+from agent_runtime.providers.traced import Traced
 from agent_runtime.providers.watched import Watched
+from agent_runtime.stores.redis import Redis
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +115,28 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
     entry = config.sessions or session_store.default(surroundings)
     async with opened(config.stores, metrics) as stores:
         store = await session_store.opened(entry, config, surroundings, stores)
-        store = await session_store.encrypted(store, config, metrics)
+        ring = await session_store.key_ring(config, metrics)
+        store = session_store.encrypted(store, ring)
         try:
             async with (
                 _http() as outside,
                 _http(force_close=True) as inside,
+                aclosing(Connections()) as providers,
                 limiters.opened(config, stores.redis) as limits_of,
+                tracing.opened(config, surroundings, outside, metrics) as tracer,
             ):
-                workshop = _Workshop(config, outside, metrics, limits_of)
+                cache = caching.around(config, stores.redis, ring, metrics)
+                workshop = _Workshop(config, providers, metrics, limits_of, cache)
                 await workshop.report_missing_keys()
                 guard = config.guard or GuardEntry()
                 forwarder = Forwarder(inside, guarding.voucher_of(guard.siblings))
                 async with guarding.gate_of(
                     guard.auth, guard.siblings, outside, metrics.guard
                 ) as gate:
-                    parts = _assemble(config, entry, store, workshop, forwarder, gate)
+                    arrivals = Arrivals(tracer, workshop.is_private)
+                    parts = _assemble(
+                        config, entry, store, workshop, forwarder, gate, arrivals, stores.redis
+                    )
                     async with _channel(surroundings.channel, parts.reporter, workshop):
                         yield parts
         finally:
@@ -134,6 +150,8 @@ def _assemble(
     workshop: "_Workshop",
     forwarder: Forwarder,
     gate: Gate | None,
+    arrivals: Arrivals,
+    redis: Redis | None,
 ) -> Runtime:
     guard = config.guard or GuardEntry()
     admission = Admission(limit=guard.limits.concurrent_requests)
@@ -166,6 +184,14 @@ def _assemble(
             admission,
             below={("GET", f"{MODELS}/"): models.one},
             gate=gate,
+            arrivals=arrivals,
+            quota=quota.of(
+                guard.limits,
+                redis,
+                admission,
+                metrics.guard,
+                system=(config.namespace, config.system),
+            ),
         ),
         metrics=Application(
             {
@@ -190,11 +216,13 @@ class _Workshop:
     def __init__(
         self,
         config: Config,
-        http: aiohttp.ClientSession,
+        http: Connections,
         metrics: Metrics,
         limits_of: Mapping[str, Limiter],
+        cache: Callable[[Provider], Provider],
     ) -> None:
         self.metrics = metrics
+        self._cache = cache
         self._limits_of = limits_of
         self.accounts = Accounts(metrics)
         self._prices = prices.table()
@@ -217,9 +245,12 @@ class _Workshop:
         }
 
     def _agent(self, entry: AgentEntry, route: Provider) -> Agent:
+        """Return an agent with its stages, the outermost first: people's data, cache, route."""
         if self._protection is None:
-            return Agent(entry.name, entry.instructions, route)
-        return PrivateAgent(entry.name, entry.instructions, route, self._protection)
+            return Agent(entry.name, entry.instructions, self._cache(route))
+        return PrivateAgent(
+            entry.name, entry.instructions, route, self._protection, around=self._cache
+        )
 
     async def report_missing_keys(self) -> None:
         """Say at once, not with the first request, which keys are missing."""
@@ -251,10 +282,14 @@ class _Workshop:
                     self.keys[entry.name] = KeyFile(entry.name, path, origin=key.origin)
 
     def _provider(self, link: Link) -> Provider:
-        """Return a model with all its wrappers, the outermost first: breaker, meter, limit, log."""
+        """Return a model in all its wrappers, the outermost first.
+
+        Breaker, meter, limit, log, trace.
+        """
         model = link.model or ""
         if (link.provider, model) not in self._guarded:
-            asked: Provider = Watched(link.provider, self._model(link), self.metrics)
+            traced = Traced(self._model(link), self.metrics.genai, *self._measured(link))
+            asked: Provider = Watched(link.provider, traced, self.metrics)
             if limiter := self._limits_of.get(link.provider):
                 refused = self.metrics.limited(link.provider).inc
                 asked = Limited(link.provider, asked, limiter, refused)
@@ -263,6 +298,15 @@ class _Workshop:
             breaker = Breaker(changed=functools.partial(self._moved, gauge))
             self._guarded[link.provider, model] = Guarded(link.provider, metered, breaker)
         return self._guarded[link.provider, model]
+
+    def is_private(self, text: str) -> bool:
+        """Return whether a text holds data about people, where that is looked for."""
+        return self._protection is not None and any(self._protection.detector.hits(text.encode()))
+
+    def _measured(self, link: Link) -> tuple[Model, Model]:
+        entry = self._entries[link.provider]
+        section = None if link.provider in self._scripted else _section(entry)
+        return measuring.models_of(entry, section, link.model or "")
 
     def _rate(self, link: Link) -> Rate:
         price = (
@@ -293,8 +337,10 @@ class _Workshop:
         key = self.keys.get(link.provider)
         if isinstance(section, OpenAISection) and section.azure:
             return azure.deployment(endpoint, section.azure.api_version, key, self._http)
-        speaks = Anthropic if entry.type == "Anthropic" else OpenAICompatible
-        return speaks(endpoint, key, self._http)
+        if isinstance(section, AnthropicSection):
+            caches = section.prompt_caching
+            return Anthropic(endpoint, key, self._http, prompt_caching=caches)
+        return OpenAICompatible(endpoint, key, self._http)
 
 
 def _section(entry: ProviderEntry) -> EndpointSection:

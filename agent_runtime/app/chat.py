@@ -6,13 +6,13 @@ Chat completions and responses are two dialects of the same chat.
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from dataclasses import replace
-from typing import Any, Generic, Protocol, TypeVar, assert_never
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, assert_never
 
 from agent_runtime.agents.agent import Agent, Turn
 from agent_runtime.agents.directory import Directory, Sibling, Unknown
-from agent_runtime.app import errors, receipts
+from agent_runtime.app import agent_titles, errors, receipts
 from agent_runtime.app.admission import Admission, Interruption, Slot
 from agent_runtime.app.asgi import ClientGone, Reply, Request
 from agent_runtime.app.chat_request import ChatRequest
@@ -21,6 +21,7 @@ from agent_runtime.app.forward import Forwarder
 from agent_runtime.cost.accounts import Accounts
 from agent_runtime.memory.sessions import SESSION_ID, Session, Sessions
 from agent_runtime.observability.metrics import NO_AGENT, Metrics
+from agent_runtime.observability.tracing.spans import Within
 from agent_runtime.providers.base import Answer, Chunk, Json
 from agent_runtime.providers.receipt import Receipt
 
@@ -41,6 +42,9 @@ Asked = TypeVar("Asked", bound=Addressed)
 class AgentEndpoint(ABC, Generic[Asked]):
     """Answers what is asked of agents; one instance serves all requests of one path."""
 
+    operation: ClassVar[str]
+    """As OpenTelemetry's conventions call it."""
+
     def __init__(
         self,
         directory: Directory,
@@ -54,12 +58,12 @@ class AgentEndpoint(ABC, Generic[Asked]):
         self._admission = admission
         self._metrics = metrics
         self._accounts = accounts
+        self._titles = agent_titles.of(directory)
 
     async def __call__(self, request: Request, reply: Reply) -> None:
         """Answer one request, and count it."""
         started = time.perf_counter()
-        call = Call(request, reply, self._new_id())
-        reply.identify(call.id)
+        call = Call(request, reply, request.id if request.id_is_ours else self.new_id(), started)
         reply.frame = self._frame
         try:
             await self._in_a_slot(call)
@@ -70,7 +74,10 @@ class AgentEndpoint(ABC, Generic[Asked]):
             await reply.fail(errors.of(exc))
         finally:
             seconds = time.perf_counter() - started
-            self._metrics.request_ended(call.agent, call.outcome or _status(reply), seconds)
+            outcome = call.outcome or _status(reply)
+            self._metrics.request_ended(call.agent, outcome, seconds)
+            series = self._metrics.genai.agent(self.operation, call.agent)
+            series.ended(seconds, "" if outcome == "200" else outcome)
 
     async def _in_a_slot(self, call: "Call") -> None:
         request = call.request
@@ -92,21 +99,30 @@ class AgentEndpoint(ABC, Generic[Asked]):
         slot.received()
         asked = self._parse(body)
         found = self._directory.find(asked.model)
+        if call.request.when_agent_known is not None and not isinstance(found, Unknown):
+            call.agent = found.name
+            await call.request.when_agent_known(found.name)
         match found:
             case Agent():
                 call.agent = found.name
-                await self._answer_here(call, asked, found)
+                with Within(self._titles[found.name]):
+                    await self._answer_here(call, asked, found)
             case Sibling():
                 call.agent = found.name
-                await self._forwarder.forward(found, body, asked.model, call.request, call.reply)
+                with Within(self._titles[found.name]) as span:
+                    await self._forwarder.forward(
+                        found, body, asked.model, call.request, call.reply
+                    )
+                    if span is not None and (call.reply.status or 0) >= 500:
+                        span.fail(str(call.reply.status))
             case Unknown():
                 raise _no_such_agent(found.name)
             case _:
                 assert_never(found)
 
     @abstractmethod
-    def _new_id(self) -> str:
-        """Return the id of a request."""
+    def new_id(self) -> str:
+        """Return the id of a request and its answer."""
 
     @abstractmethod
     def _parse(self, body: bytes) -> Asked:
@@ -122,8 +138,9 @@ class AgentEndpoint(ABC, Generic[Asked]):
 
     def _open(self, call: "Call") -> Receipt:
         """Begin the receipt of a request that is answered here."""
-        session, tenant = call.request.header(SESSION_HEADER), call.request.principal.tenant
-        call.receipt = receipts.of(session=session, tenant=tenant)
+        header, tenant = call.request.header, call.request.principal.tenant
+        session, wants = header(SESSION_HEADER), header(b"cache-control")
+        call.receipt = receipts.of(session=session, tenant=tenant, wants=wants)
         return call.receipt
 
     def _tell(self, call: "Call") -> None:
@@ -131,9 +148,11 @@ class AgentEndpoint(ABC, Generic[Asked]):
         if call.receipt is not None:
             call.reply.tell(receipts.headers(call.receipt, call.agent, self._accounts))
 
-    def _count_tokens(self, agent: Agent, usage: Json) -> None:
+    def _count_tokens(self, call: "Call", usage: Json) -> None:
+        if call.receipt and call.receipt.cache and call.receipt.cache.is_hit:
+            return  # no model has worked for it
         self._metrics.tokens_used(
-            agent.name, _number(usage, "prompt_tokens"), _number(usage, "completion_tokens")
+            call.agent, _number(usage, "prompt_tokens"), _number(usage, "completion_tokens")
         )
 
 
@@ -180,6 +199,8 @@ class Dialect(Protocol):
 class ChatEndpoint(AgentEndpoint[ChatRequest]):
     """Answers chats."""
 
+    operation = "chat"
+
     def __init__(
         self,
         dialect: Dialect,
@@ -195,7 +216,8 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
         self._dialect = dialect
         self._sessions = sessions
 
-    def _new_id(self) -> str:
+    def new_id(self) -> str:
+        """Return the id of a request, which is its answer's as well."""
         return self._dialect.new_id()
 
     def _parse(self, body: bytes) -> ChatRequest:
@@ -212,7 +234,7 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
                 await self._stream(call, asked, agent, turn)
                 return
             answer = await agent.complete(turn)
-            self._count_tokens(agent, answer.usage)
+            self._count_tokens(call, answer.usage)
             self._tell(call)
             body = self._dialect.whole(call.id, agent.name, asked, answer)
             await call.reply.json_bytes(body)
@@ -220,26 +242,35 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
     async def _stream(self, call: "Call", asked: ChatRequest, agent: Agent, turn: Turn) -> None:
         writer = self._dialect.writer(call.id, agent.name, asked)
         call.reply.frame = writer.failed
-        last = Chunk({})
+        last, began = Chunk({}), call.started
         async with aclosing(agent.stream(turn)) as chunks:
             async for chunk in chunks:
                 if call.reply.status is None:  # until now a fault still had a status of its own
+                    call.reply.tell(receipts.of_cache(turn.receipt))
                     await call.reply.begin_stream()
+                    began = time.perf_counter()
                 last = chunk
                 if chunk.finish_reason is None:
                     await call.reply.events(writer.event(chunk))
         usage = last.usage or {}
-        self._count_tokens(agent, usage)
+        self._count_tokens(call, usage)
         if call.receipt is not None:
             last = replace(last, usage=receipts.with_cost(usage, call.receipt))
         await call.reply.end_stream(writer.ending(last))
+        self._metrics.genai.agent(self.operation, agent.name).streamed(
+            began - call.started, time.perf_counter() - began, _number(usage, "completion_tokens")
+        )
+
+    def _session(
+        self, request: Request, agent: Agent
+    ) -> AbstractAsyncContextManager[Session | None]:
+        session_id = request.header(SESSION_HEADER)
+        return _NO_SESSION if session_id is None else self._turn(session_id, request, agent)
 
     @asynccontextmanager
-    async def _session(self, request: Request, agent: Agent) -> AsyncIterator[Session | None]:
-        session_id = request.header(SESSION_HEADER)
-        if session_id is None:
-            yield None
-            return
+    async def _turn(
+        self, session_id: str, request: Request, agent: Agent
+    ) -> AsyncIterator[Session]:
         if not SESSION_ID.fullmatch(session_id):
             text = "X-Session-Id must be 1 to 128 of the characters A-Z a-z 0-9 . _ ~ : -"
             raise errors.invalid(text, param="X-Session-Id", code="invalid_session_id")
@@ -250,13 +281,17 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
             yield session
 
 
+_NO_SESSION: AbstractAsyncContextManager[None] = nullcontext()
+
+
 class Call:
     """What is known about one request while it is being answered."""
 
-    def __init__(self, request: Request, reply: Reply, call_id: str) -> None:
+    def __init__(self, request: Request, reply: Reply, call_id: str, started: float) -> None:
         self.request = request
         self.reply = reply
         self.id = call_id
+        self.started = started
         self.agent = NO_AGENT
         self.outcome: str | None = None
         self.receipt: Receipt | None = None

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from agent_runtime.app.contract_cache import CacheEntry
 from agent_runtime.app.contract_endpoint import AzureEntry, Headers, LimitsEntry
 from agent_runtime.app.contract_guard import GuardEntry
+from agent_runtime.app.contract_monitoring import MonitoringEntry
 from agent_runtime.app.contract_stores import StoresEntry
 from agent_runtime.app.contract_types import FilePath, Name, SecretPlace, Url
 from agent_runtime.problems import Strict
@@ -81,6 +83,7 @@ class AnthropicSection(EndpointSection):
     """An endpoint of Anthropic's messages API (v1.1)."""
 
     base_url: Url = Field("https://api.anthropic.com/v1", alias="baseURL")
+    prompt_caching: bool = Field(True, alias="promptCaching")
 
 
 class ScriptedSection(Strict):
@@ -133,3 +136,5 @@ class Config(Strict):
     sessions: SessionsEntry | None = None
     guard: GuardEntry | None = None  # v1.1
     stores: StoresEntry | None = None  # v1.1
+    cache: CacheEntry | None = None  # v1.1
+    monitoring: MonitoringEntry | None = None  # v1.1

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agent_runtime.app.contract_pii import PiiEntry
 from agent_runtime.app.contract_types import FilePath, SecretPlace, Url
@@ -48,12 +48,32 @@ class SiblingsEntry(Strict):
     keys: FilePath | None = None  # of the one to whom they are passed
 
 
+class RateEntry(Strict):
+    """How often one may ask: in any 60 s, and in a day of UTC."""
+
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None, alias="requestsPerMinute"
+    )
+    requests_per_day: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(
+        None, alias="requestsPerDay"
+    )
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> "RateEntry":
+        if self.requests_per_minute is None and self.requests_per_day is None:
+            raise ValueError("limits nothing; set one of its fields, or remove it")
+        return self
+
+
 class LimitsEntry(Strict):
-    """How much may be asked of one process."""
+    """How much may be asked: of one process at a time, and how often by whom."""
 
     concurrent_requests: Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)] = Field(
         MAX_IN_FLIGHT, alias="concurrentRequests"
     )
+    per_key: RateEntry | None = Field(None, alias="perKey")
+    per_tenant: RateEntry | None = Field(None, alias="perTenant")
+    per_agent: RateEntry | None = Field(None, alias="perAgent")
 
 
 class EncryptionEntry(Strict):

@@ -1,6 +1,5 @@
 """`POST /v1/embeddings`: vectors of an agent's route. No session, no instructions, no stream."""
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import orjson
 
 from agent_runtime.agents.agent import Agent
+from agent_runtime.app.arrival import new_request_id
 from agent_runtime.app.chat import AgentEndpoint, Call
 from agent_runtime.app.chat_request import json_object, missing, optional, wrong_type
 from agent_runtime.app.errors import ApiError, invalid
@@ -31,8 +31,11 @@ class EmbeddingsRequest:
 class EmbeddingsEndpoint(AgentEndpoint[EmbeddingsRequest]):
     """Answers embeddings."""
 
-    def _new_id(self) -> str:
-        return f"req_{secrets.token_hex(12)}"
+    operation = "embeddings"
+
+    def new_id(self) -> str:
+        """Return the id of a request; its answer has none."""
+        return new_request_id()
 
     def _parse(self, body: bytes) -> EmbeddingsRequest:
         return parse(body)
@@ -42,7 +45,7 @@ class EmbeddingsEndpoint(AgentEndpoint[EmbeddingsRequest]):
 
     async def _answer_here(self, call: Call, asked: EmbeddingsRequest, agent: Agent) -> None:
         found = await agent.embed(asked.inputs, asked.options, self._open(call))
-        self._count_tokens(agent, found.usage)
+        self._count_tokens(call, found.usage)
         self._tell(call)
         await call.reply.json_bytes(whole(agent.name, found))
 

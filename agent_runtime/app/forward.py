@@ -6,7 +6,6 @@ events, so that a break can still be told in a frame of its own.
 
 import asyncio
 import random
-import re
 
 import aiohttp
 import orjson
@@ -16,16 +15,16 @@ from agent_runtime.app import limits, receipts
 from agent_runtime.app.asgi import Reply, Request
 from agent_runtime.app.errors import SERVER, ApiError
 from agent_runtime.guard.siblings import Voucher
+from agent_runtime.observability.tracing import here
 
 HOP_HEADER = b"x-agentsystem-hop"
-_PASSED_ON = (b"x-session-id", b"traceparent", b"tracestate")
+_PASSED_ON = (b"x-session-id", b"cache-control")
 _PASSED_BACK = ("content-type", "retry-after", "x-should-retry")
 _TIMEOUT = aiohttp.ClientTimeout(
     total=None,
     connect=limits.FORWARD_CONNECT_SECONDS,
     sock_read=limits.FORWARD_SILENCE_SECONDS,
 )
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _EVENT_END = b"\n\n"
 
 
@@ -50,7 +49,12 @@ class Forwarder:
             raise ApiError(508, text, SERVER, param="model", code="forwarding_loop")
         if named != sibling.name:
             body = orjson.dumps({**orjson.loads(body), "model": sibling.name})
-        headers = {"content-type": "application/json", HOP_HEADER.decode(): "1"}
+        headers = {
+            "content-type": "application/json",
+            "x-request-id": request.id,
+            HOP_HEADER.decode(): "1",
+            **here.trace_headers(),
+        }
         for name in _PASSED_ON:
             if value := request.header(name):
                 headers[name.decode()] = value
@@ -64,8 +68,6 @@ class Forwarder:
     ) -> None:
         try:
             async with await self._post(url, body, headers) as response:
-                if _REQUEST_ID.fullmatch(theirs := response.headers.get("x-request-id", "")):
-                    reply.identify(theirs)  # it is the completion's id as well
                 reply.tell(
                     [
                         (name.encode(), response.headers[name].encode("latin-1"))

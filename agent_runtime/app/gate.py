@@ -60,7 +60,9 @@ class Gate:
     async def _principal_of(self, request: Request) -> Principal:
         proof = request.header(_PROOF)
         if proof is not None and self._believer is not None:
-            return await self._believer.principal_of(request.header(_PRINCIPAL), proof)
+            principal = await self._believer.principal_of(request.header(_PRINCIPAL), proof)
+            request.is_vouched_for = True
+            return principal
         said = request.header(b"authorization")
         if said is None or said[: len(_SCHEME)].lower() != _SCHEME:
             text = "You did not say who you are: send the header Authorization: Bearer <key>."

@@ -4,14 +4,20 @@ Refusals at this level have OpenAI's shape too.
 """
 
 import asyncio
-from typing import Any
+import urllib.parse
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from agent_runtime.app import limits
-from agent_runtime.app.asgi import SECURITY
+from agent_runtime.app.arrival import new_request_id
+from agent_runtime.app.asgi import ANSWER, SECURITY, WHOLE
+from agent_runtime.app.cycle import Cycle
 from agent_runtime.app.errors import ApiError
+
+if TYPE_CHECKING:
+    from uvicorn._types import HTTPScope
 
 _REASONS = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}
 
@@ -59,19 +65,24 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin to count a request's head."""
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._head_open = True
         self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """Count and take in the URL."""
         self._count(len(url))
-        super().on_url(url)
+        self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count and take in one header."""
-        self._count(len(name) + len(value) + 4)
-        super().on_header(name, value)
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > limits.MAX_HEAD_BYTES:
+            raise _HeadTooLarge
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Stop the clock: the rest of the request has bounds of its own."""
@@ -82,7 +93,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._offered:
             return  # the parser stops here; `_feed` goes on without the offer
         try:
-            super().on_headers_complete()
+            self._begin()
         except (httptools.HttpParserInvalidURLError, UnicodeDecodeError) as exc:
             raise httptools.HttpParserError("invalid URL") from exc
 
@@ -117,6 +128,36 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._refuse(ApiError(400, "this is not a valid HTTP/1.1 request"))
 
+    def _begin(self) -> None:
+        """Begin a request as uvicorn does, with a cycle of our own; the scope is what we read."""
+        path = httptools.parse_url(self.url).path.decode("ascii")
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": self.parser.get_method().decode("ascii"),
+            "path": urllib.parse.unquote(path) if "%" in path else path,
+            "headers": self.headers,
+        }
+        cycle = Cycle(
+            cast("HTTPScope", scope),
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        scope[WHOLE], scope[ANSWER] = cycle.whole, cycle.answer
+        before, self.cycle = self.cycle, cycle
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+
     def _feed(self, data: bytes) -> None:
         while data:
             try:
@@ -149,6 +190,7 @@ class BoundedProtocol(HttpToolsProtocol):
             _REASONS[error.status],
         )
         head += b"".join(b"%b: %b\r\n" % header for header in SECURITY)
+        head += b"x-request-id: %b\r\n" % new_request_id().encode()
         head += b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
         self.transport.write(head + body)
         self.transport.close()

@@ -4,20 +4,34 @@ from agent_runtime.app.asgi import Headers
 from agent_runtime.cost import money
 from agent_runtime.cost.accounts import Accounts
 from agent_runtime.providers.base import Json
-from agent_runtime.providers.receipt import Receipt
+from agent_runtime.providers.receipt import Cache, Receipt
 
 COST = "x-agentsystem-cost-usd"
 COUNT = "x-agentsystem-cost-count"
 SESSION_COST = "x-agentsystem-session-cost-usd"
-ALL = (COST, COUNT, SESSION_COST)
+CACHE = "x-agentsystem-cache"
+ALL = (COST, COUNT, SESSION_COST, CACHE)
 """A sibling's answer passes on with them: the pod that calls the provider knows them."""
 
 _UNKNOWN = "unknown"  # never 0
+_OF_CACHE: dict[Cache | None, Headers] = {
+    None: [],
+    **{outcome: [(CACHE.encode(), outcome.value.encode())] for outcome in Cache},
+}
 
 
-def of(*, session: str | None, tenant: str = "") -> Receipt:
-    """Return the receipt that a request begins with; `tenant` as whoever let it in knows it."""
-    return Receipt(tenant=tenant, session=session or "")
+def of(*, session: str | None, tenant: str = "", wants: str | None = None) -> Receipt:
+    """Return the receipt that a request begins with; `tenant` as whoever let it in knows it.
+
+    `wants` is its Cache-Control: with `no-cache` it is answered by a model, with `no-store` its
+    answer is not kept for others either.
+    """
+    receipt = Receipt(tenant=tenant, session=session or "")
+    if wants:
+        directives = {directive.strip().lower() for directive in wants.split(",")}
+        receipt.may_share = "no-store" not in directives
+        receipt.may_look = receipt.may_share and "no-cache" not in directives
+    return receipt
 
 
 def headers(receipt: Receipt, agent: str, accounts: Accounts) -> Headers:
@@ -28,7 +42,13 @@ def headers(receipt: Receipt, agent: str, accounts: Accounts) -> Headers:
         COUNT: "estimated" if receipt.estimated else None,
         SESSION_COST: None if nano is None else money.usd(nano),
     }
-    return [(name.encode(), value.encode()) for name, value in found.items() if value is not None]
+    told = [(name.encode(), value.encode()) for name, value in found.items() if value is not None]
+    return [*told, *of_cache(receipt)]
+
+
+def of_cache(receipt: Receipt) -> Headers:
+    """Return how the answer came about, which is known as soon as it begins."""
+    return _OF_CACHE[receipt.cache]
 
 
 def cost(receipt: Receipt) -> str:

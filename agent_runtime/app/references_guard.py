@@ -7,10 +7,20 @@ from agent_runtime.problems import Problem
 
 _SECTION_OF = {"APIKey": "apiKeys", "JWT": "jwt"}
 _KEYS = ("jwksURL", "sharedKey")
+_OF_CALLERS = ("perKey", "perTenant")
 
 
 def check(document: dict[str, Any]) -> Iterator[Problem]:
     """Yield what does not fit together."""
+    yield from _auth(document)
+    guard = _object(document, "guard")
+    for limit in _OF_CALLERS:
+        if _object(guard, "limits").get(limit) is not None and guard.get("auth") is None:
+            what = "needs to know who asks"
+            yield Problem(f"guard.limits.{limit}", what, "remove it, or add guard.auth")
+
+
+def _auth(document: dict[str, Any]) -> Iterator[Problem]:
     auth = _object(_object(document, "guard"), "auth")
     own = _SECTION_OF.get(str(auth.get("type")))
     if own is None:

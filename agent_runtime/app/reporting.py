@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent_runtime.app import limits
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.contract import RouteEntry
 from agent_runtime.channel.report import Load, ProviderNow, Report, RouteNow
@@ -28,8 +27,6 @@ LOOK_S = 0.5
 
 Models = Mapping[tuple[str, str], Guarded]
 """Each model that is used, by provider and model."""
-Queue = Callable[[], tuple[int, float]]
-"""How many requests wait, and for how many seconds the oldest has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +88,12 @@ class Reporter:
         admission: Admission,
         sessions: Sessions | None,
         *,
-        queue: Queue | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`queue` is None while requests are admitted or refused, and none waits."""
         self._standing = standing
         self._load = load
         self._admission = admission
         self._sessions = sessions
-        self._queue = queue
         self._clock = clock
         self._looked_at = float("-inf")
         self._session_count: int | None = None
@@ -112,17 +106,16 @@ class Reporter:
         return Report(self._load_now(), self._standing.of_providers(), self._standing.of_routes())
 
     def _load_now(self) -> Load:
-        waiting, oldest_s = self._queue() if self._queue else (None, None)
-        in_flight = self._admission.in_flight
+        admission = self._admission
         return Load(
-            in_flight=in_flight,
-            queue_depth=waiting,
-            oldest_seconds=oldest_s,
+            in_flight=admission.in_flight,
+            queue_depth=admission.waiting,
+            oldest_seconds=admission.oldest_wait_s(self._clock()),
             rate_per_second=self._load.rate_per_s,
             p95_seconds=self._load.p95_s,
             tokens_per_second=self._load.tokens_per_s,
             sessions=self._session_count,
-            saturation=min(in_flight / limits.MAX_IN_FLIGHT, 1.0),
+            saturation=min(admission.in_flight / admission.limit, 1.0),
         )
 
     async def _look(self) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from agent_runtime.app.config_file import Surroundings
 from agent_runtime.app.contract import Config, SessionsEntry
@@ -15,6 +15,9 @@ from agent_runtime.memory.sqlite import open_store
 from agent_runtime.observability.metrics import Metrics
 from agent_runtime.secret_files import SecretFile
 from agent_runtime.stores.base import scope
+
+if TYPE_CHECKING:
+    from agent_runtime.memory.encrypted import KeyRing
 
 _MEMORY_BYTES = 64 << 20  # for sessions in memory; a pod is small
 _DATABASE_SESSIONS, _DATABASE_BYTES = 1_000_000, 16 << 30  # of one system; a disk has room
@@ -54,16 +57,28 @@ async def opened(
             assert_never(entry.store)
 
 
-async def encrypted(store: SessionStore, config: Config, metrics: Metrics) -> SessionStore:
-    """Return the store, encrypted if the config asks for it; a missing key is told at once."""
+async def key_ring(config: Config, metrics: Metrics) -> "KeyRing | None":
+    """Return the keys that seal what is stored, if the config asks for it.
+
+    That there is none yet is told at once.
+    """
     if config.guard is None or config.guard.encryption is None:
-        return store
+        return None
     # the library costs memory that most processes can save
-    from agent_runtime.memory.encrypted import EncryptedSessions, KeyRing
+    from agent_runtime.memory.encrypted import KeyRing
 
     place = config.guard.encryption.keys
     file = SecretFile(Path(place.file), place.origin)
     ring = KeyRing(file, missing=metrics.session_key_missing.set)
     with contextlib.suppress(KeyMissing):
         await ring.keys()
+    return ring
+
+
+def encrypted(store: SessionStore, ring: "KeyRing | None") -> SessionStore:
+    """Return the store, encrypted if there are keys."""
+    if ring is None:
+        return store
+    from agent_runtime.memory.encrypted import EncryptedSessions
+
     return EncryptedSessions(store, ring)

@@ -85,11 +85,7 @@ class EncryptedSessions:
     async def append(self, key: str, turn: bytes) -> None:
         """Keep a sealed turn; raise `KeyMissing`, and keep nothing, without a key."""
         keys = await self._ring.keys()
-        if len(turn) > _SHORT_BYTES:
-            sealed = await asyncio.to_thread(keys.encrypt, turn)
-        else:
-            sealed = keys.encrypt(turn)
-        await self._store.append(key, sealed)
+        await self._store.append(key, await sealed(keys, turn))
 
     async def count(self) -> int:
         """Return the number of live sessions."""
@@ -98,6 +94,13 @@ class EncryptedSessions:
     async def close(self) -> None:
         """Close the store below."""
         await self._store.close()
+
+
+async def sealed(keys: MultiFernet, value: bytes) -> bytes:
+    """Return a value as the first of the keys seals it."""
+    if len(value) > _SHORT_BYTES:
+        return await asyncio.to_thread(keys.encrypt, value)
+    return keys.encrypt(value)
 
 
 def _parsed(text: str) -> MultiFernet | None:

@@ -7,6 +7,7 @@ and the lock on the totals is held by no round trip. Time is the server's.
 
 import asyncio
 import contextlib
+import contextvars
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -53,7 +54,10 @@ class PostgresSessions:
         waiting = _Turn(self._stored(key), turn)
         self._waiting.append(waiting)
         if self._writer is None:
-            self._writer = asyncio.create_task(self._write(), name="sessions")
+            # of many requests: its log lines are none of the first one's
+            self._writer = asyncio.create_task(
+                self._write(), name="sessions", context=contextvars.Context()
+            )
         outcome = await waiting.done
         if outcome != "kept":
             raise StoreFull(f"too many {outcome} in the store")

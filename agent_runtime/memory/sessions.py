@@ -91,7 +91,7 @@ class Sessions:
         lock, users = self._turns.get(key, (asyncio.Lock(), 0))
         self._turns[key] = (lock, users + 1)
         try:
-            await self._acquire(lock)
+            await self._acquire(lock, alone=users == 0)
             try:
                 yield Session(self._store, key)
             finally:
@@ -103,7 +103,10 @@ class Sessions:
         """Return the number of sessions in the store."""
         return await self._store.count()
 
-    async def _acquire(self, lock: asyncio.Lock) -> None:
+    async def _acquire(self, lock: asyncio.Lock, *, alone: bool) -> None:
+        if alone:  # then it does not wait, and there is no time to be limited
+            await lock.acquire()
+            return
         try:
             async with asyncio.timeout(self._wait_s):
                 await lock.acquire()

@@ -21,6 +21,20 @@ class GuardMetrics:
             registry=registry,
         )  # fmt: skip
 
+        self.limits_alone = Gauge(
+            "agent_limits_alone",
+            "1 while the pod counts requests for itself, since Redis is away.",
+            registry=registry,
+        )
+        self._limited = Counter(
+            "agent_limit_refusals", "Requests above a limit, by whose and which it was.",
+            ["scope", "limit"], registry=registry,
+        )  # fmt: skip
+
+    def limited(self, scope: str, limit: str) -> None:
+        """Count one request that was refused for being above a limit."""
+        self._limited.labels(scope, limit).inc()
+
     def refused(self, reason: str) -> None:
         """Count one request that was not let in."""
         self._refusals.labels(reason).inc()

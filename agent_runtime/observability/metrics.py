@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from agent_runtime.observability.cache_metrics import CacheMetrics
+from agent_runtime.observability.genai_metrics import GenAiMetrics
 from agent_runtime.observability.guard_metrics import GuardMetrics
 from agent_runtime.observability.load import LoadWindow
 from agent_runtime.observability.money import MoneyMetrics
 from agent_runtime.observability.pii_metrics import PiiMetrics
+from agent_runtime.observability.process import ProcessUse
+from agent_runtime.observability.trace_metrics import TraceMetrics
 
 NO_AGENT = "-"  # a request that named no agent of ours; no agent can be called so
 # requests take from a millisecond (scripted) to minutes (a slow model); 5 and 10 s are alert bounds
@@ -32,6 +36,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self.registry.register(ProcessUse())
         reg = self.registry
         self._requests = Counter(
             "agent_requests", "Chat requests by agent and HTTP status.", ["agent", "status"],
@@ -90,6 +95,9 @@ class Metrics:
         self.pii = PiiMetrics(reg)
         self.guard = GuardMetrics(reg)
         self.money = MoneyMetrics(reg)
+        self.cache = CacheMetrics(reg)
+        self.genai = GenAiMetrics(reg)
+        self.traces = TraceMetrics(reg)
         self._series: dict[tuple[str, str], _Series] = {}
         self._token_series: dict[str, tuple[Counter, Counter]] = {}
 

@@ -34,20 +34,29 @@ class MoneyMetrics:
             registry=reg,
         )  # fmt: skip
         self._known: set[str] = set()
+        # looked up once: a lookup by label costs microseconds
+        self._series: dict[tuple[str, str, str, str], Counter] = {}
+        self._by_tenant: dict[str, Counter] = {}
 
     def charged(
         self, agent: str, provider: str, model: str, *, usd: float, estimated: bool
     ) -> None:
         """Count what one answer of one provider cost."""
-        count = "estimated" if estimated else "reported"
-        self._cost.labels(agent, provider, model, count).inc(usd)
+        labels = (agent, provider, model, "estimated" if estimated else "reported")
+        series = self._series.get(labels) or self._series.setdefault(
+            labels, self._cost.labels(*labels)
+        )
+        series.inc(usd)
 
     def charged_tenant(self, tenant: str, usd: float) -> None:
         """Count what a tenant spent."""
         if tenant not in self._known and len(self._known) < MAX_TENANTS:
             self._known.add(tenant)
         name = tenant if tenant in self._known else OTHERS
-        self._tenants.labels(name or NO_TENANT).inc(usd)
+        series = self._by_tenant.get(name) or self._by_tenant.setdefault(
+            name, self._tenants.labels(name or NO_TENANT)
+        )
+        series.inc(usd)
 
     def without_price(self, provider: str, model: str) -> None:
         """Count an answer of unknown cost."""

@@ -8,14 +8,15 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import orjson
 
-from agent_runtime.providers import anthropic_wire, embedding, failures, tokens
+from agent_runtime.providers import anthropic_wire, embedding, failures, prompt_cache, tokens
 from agent_runtime.providers.anthropic_wire import Untranslatable
 from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Json, Prompt, Texts, Vectors
+from agent_runtime.providers.connections import Connections
 from agent_runtime.providers.endpoint import MALFORMED, Caller, Endpoint, ErrorEvent
 from agent_runtime.providers.keys import KeyFile
+from agent_runtime.providers.prompt_cache import Payback
 
 VERSION = "2023-06-01"
 
@@ -24,9 +25,17 @@ class Anthropic:
     """One model of one endpoint."""
 
     def __init__(
-        self, endpoint: Endpoint, key: KeyFile | None, http: aiohttp.ClientSession
+        self,
+        endpoint: Endpoint,
+        key: KeyFile | None,
+        http: Connections,
+        *,
+        prompt_caching: bool = True,
     ) -> None:
+        """`prompt_caching` marks prompts where it pays."""
         self._model = endpoint.model
+        self._least = prompt_cache.least_tokens(endpoint.model)
+        self._payback = Payback() if prompt_caching else None
         headers = {"anthropic-version": VERSION, **endpoint.headers}
         self._caller = Caller(
             replace(endpoint, headers=headers),
@@ -38,18 +47,25 @@ class Anthropic:
 
     async def complete(self, prompt: Prompt) -> Answer:
         """Return the endpoint's whole answer."""
-        async with self._caller.whole(self._body(prompt)) as body:
+
+        def read(body: Any) -> Answer:  # a JSON edge
             message = anthropic_wire.message(body["content"])
             told = anthropic_wire.usage(body.get("usage"))
+            self._saw(told)
             counted = told or tokens.estimate(prompt.messages, tokens.text_of(message))
             reason = anthropic_wire.finish_reason(body["stop_reason"])
-            return Answer(message, reason, counted, estimated=told is None)
+            model = body.get("model")
+            return Answer(message, reason, counted, estimated=told is None, model=model)
+
+        return await self._caller.whole(self._body(prompt), read)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
         """Yield the endpoint's chunks; raise `broken` if they end before the answer does."""
         body = {**self._body(prompt), "stream": True}
         async with aclosing(self._caller.chunks(body, _Reading())) as chunks:
             async for chunk in chunks:
+                if chunk.finish_reason is not None:
+                    self._saw(chunk.usage)
                 yield chunk
 
     async def embed(self, _texts: Texts) -> Vectors:
@@ -60,7 +76,7 @@ class Anthropic:
 
     def _body(self, prompt: Prompt) -> Json:
         try:
-            return anthropic_wire.request(self._model, prompt.messages, prompt.options)
+            body = anthropic_wire.request(self._model, prompt.messages, prompt.options)
         except Untranslatable as exc:
             detail = {"param": exc.param}
             text = f"does not take {exc}; leave it out"
@@ -68,6 +84,13 @@ class Anthropic:
         except MALFORMED as exc:
             text = "does not take this: a part of messages or tools is not as the API defines it"
             raise self._caller.error(ErrorClass.REFUSED, text) from exc
+        if self._payback is not None and self._payback.pays:
+            prompt_cache.mark(body, self._least)
+        return body
+
+    def _saw(self, usage: Json | None) -> None:
+        if self._payback is not None:
+            self._payback.saw(usage)
 
 
 class _Reading:
@@ -76,6 +99,7 @@ class _Reading:
     def __init__(self) -> None:
         self.ended = False
         self.finish_reason: str | None = None
+        self.model: str | None = None
         self._told: list[Any] = []
         self._calls: dict[int, int] = {}
         """Numbers of the tool calls by their block's index: OpenAI counts tool calls alone."""
@@ -93,6 +117,7 @@ class _Reading:
         match parsed["type"]:
             case "message_start":
                 self._told.append(parsed["message"].get("usage"))
+                self.model = parsed["message"].get("model")
             case "content_block_start":
                 return self._opened(parsed["index"], parsed["content_block"])
             case "content_block_delta":

@@ -7,19 +7,19 @@ meant. Azure's newer `/openai/v1` needs none of this: it is an endpoint as any o
 from dataclasses import replace
 from urllib.parse import quote
 
-import aiohttp
-
+from agent_runtime.providers.connections import Connections
 from agent_runtime.providers.endpoint import Endpoint
 from agent_runtime.providers.keys import KeyFile
 from agent_runtime.providers.openai_compatible import OpenAICompatible
 
 KEY_HEADER = ("api-key", "")
+ID_HEADER = "x-ms-client-request-id"
 
 
 def deployment(
-    resource: Endpoint, api_version: str, key: KeyFile | None, http: aiohttp.ClientSession
+    resource: Endpoint, api_version: str, key: KeyFile | None, http: Connections
 ) -> OpenAICompatible:
     """Return the deployment that is called as the endpoint's model is."""
     base = f"{resource.base_url.rstrip('/')}/openai/deployments/{quote(resource.model, safe='')}"
     endpoint = replace(resource, base_url=base, query=f"?api-version={api_version}")
-    return OpenAICompatible(endpoint, key, http, key_header=KEY_HEADER)
+    return OpenAICompatible(endpoint, key, http, key_header=KEY_HEADER, id_header=ID_HEADER)

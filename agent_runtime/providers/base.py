@@ -35,15 +35,18 @@ class Answer:
     usage: Json
     estimated: bool = False
     """Whether the usage is counted by us, since the provider did not tell it."""
+    model: str | None = None
+    """The model that answered, as the endpoint calls it, if it told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a streamed reply; the last one carries `finish_reason`, and `usage` if known."""
+    """A piece of a streamed reply; the last one carries `finish_reason`, and what else is known."""
 
     delta: Json
     finish_reason: str | None = None
     usage: Json | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,32 +5,42 @@ wire protocol (`openai_compatible`, `anthropic`) says what is sent and reads wha
 """
 
 import asyncio
-import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-import aiohttp
 import orjson
 
-from agent_runtime.providers import failures
+from agent_runtime.observability.tracing import here
+from agent_runtime.providers import connections, failures
 from agent_runtime.providers.base import Chunk, ErrorClass, Json, ProviderError
+from agent_runtime.providers.connections import Connections
+from agent_runtime.providers.exchange import Lost, Response, Unreachable
 from agent_runtime.providers.keys import KeyFile
 from agent_runtime.providers.sse import EventTooLong, SseParser
 
 MAX_ANSWER_BYTES = 16 << 20  # far above any model's longest answer
 MAX_ERROR_BYTES = 65_536
-STALE_SECONDS = 1.0  # by then a connection that the endpoint had closed before has told us
 CONNECT_SECONDS = 10.0  # a reachable endpoint accepts at once; leaves time for the next one
 BEARER = ("authorization", "Bearer ")
+# no compression: it would hold the tokens of a stream back
+_HEADERS = {
+    "accept": "*/*",
+    "accept-encoding": "identity",
+    "content-type": "application/json",
+    "user-agent": "agent-runtime",
+}
 # what reading a JSON value of an unexpected shape raises
 MALFORMED = (orjson.JSONDecodeError, AttributeError, IndexError, KeyError, TypeError)
 # what the sender of a request can change, and so is told in the endpoint's words
 _ABOUT_THE_REQUEST = frozenset(
     {ErrorClass.REFUSED, ErrorClass.CONTEXT_TOO_LONG, ErrorClass.CONTENT_POLICY}
 )
+
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,10 @@ class Reading(Protocol):
         """What it cost, if that was told."""
 
     @property
+    def model(self) -> str | None:
+        """Which model answers, if that was told."""
+
+    @property
     def ended(self) -> bool:
         """Whether nothing more is to be expected."""
 
@@ -93,14 +107,13 @@ class Silence:
         """Take note of a piece of the answer. Comments and pings are none."""
         self._waited_s = 0.0
 
-    @asynccontextmanager
-    async def wait(self) -> AsyncGenerator[None, None]:
-        """Bound what is awaited inside; raises TimeoutError."""
+    async def bounded(self, awaited: Awaitable[Found]) -> Found:
+        """Return what is awaited; raise TimeoutError if it takes too long."""
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
             async with asyncio.timeout(max(self._limit_s - self._waited_s, 0.0)):
-                yield
+                return await awaited
         finally:
             self._waited_s += clock() - began
 
@@ -112,65 +125,85 @@ class Caller:
         self,
         endpoint: Endpoint,
         path: str,
-        http: aiohttp.ClientSession,
+        http: Connections,
         *,
         key: KeyFile | None,
         key_header: tuple[str, str] = BEARER,
+        id_header: str | None = None,
     ) -> None:
-        """`key_header` names the header, and what stands in it before the key."""
+        """`key_header` names the header, and what stands in it before the key.
+
+        `id_header` is the protocol's place for an id of ours, if it has one.
+        """
         self.endpoint = endpoint
-        self._url = endpoint.base_url.rstrip("/") + path + endpoint.query
+        self._address = connections.address_of(
+            endpoint.base_url.rstrip("/") + path + endpoint.query
+        )
+        self._head = self._address.head + _lines({**_HEADERS, **endpoint.headers})
         self._http = http
         self._key = key
         self._key_header = key_header
+        self._id_header = id_header
+        self._stated = {name.lower() for name in endpoint.headers}
 
-    @asynccontextmanager
     async def whole(
-        self, body: Json, *, too_long: ErrorClass = ErrorClass.BAD_ANSWER
-    ) -> AsyncGenerator[Any, None]:
-        """Ask, and yield the parsed body; what the reader finds malformed is a bad answer.
+        self,
+        body: Json,
+        read: Callable[[Any], Found],
+        *,
+        too_long: ErrorClass = ErrorClass.BAD_ANSWER,
+    ) -> Found:
+        """Ask, and return what `read` makes of the body; what it finds malformed is a bad answer.
 
         `too_long` is what an answer of more than `MAX_ANSWER_BYTES` is taken for.
         """
-        limit_s = self.endpoint.timeout_s
-        bounds = aiohttp.ClientTimeout(total=limit_s, connect=self._connect_s())
-        async with self._post(body, bounds) as response:
-            try:
-                parsed = orjson.loads(await _bounded(response, MAX_ANSWER_BYTES))
-                if error := failures.error_in(parsed):
-                    raise self._refusal(response, error)
-                yield parsed
-            except TooLong as exc:
-                text = f"has more to answer than {MAX_ANSWER_BYTES} bytes; ask for less at once"
-                raise self.error(too_long, text) from exc
-            except MALFORMED as exc:
-                raise self.error(ErrorClass.BAD_ANSWER, "sent no answer of its protocol") from exc
+        try:
+            async with asyncio.timeout(self.endpoint.timeout_s):
+                response = await self._asked(body)
+                try:
+                    return self._read(response, await _bounded(response, MAX_ANSWER_BYTES), read)
+                finally:
+                    response.release()
+        except TooLong as exc:
+            text = f"has more to answer than {MAX_ANSWER_BYTES} bytes; ask for less at once"
+            raise self.error(too_long, text) from exc
+        except _FAULTS as exc:
+            raise self._failure(exc) from exc
+
+    def _read(self, response: Response, received: bytes, read: Callable[[Any], Found]) -> Found:
+        try:
+            parsed = orjson.loads(received)
+            if error := failures.error_in(parsed):
+                raise self._refusal(response, error)
+            return read(parsed)
+        except MALFORMED as exc:
+            raise self.error(ErrorClass.BAD_ANSWER, "sent no answer of its protocol") from exc
 
     async def chunks(self, body: Json, reading: Reading) -> AsyncGenerator[Chunk, None]:
         """Ask, and yield the chunks of a stream; raises `broken` if it ends before its answer."""
         silence = Silence(self.endpoint.timeout_s)
-        bounds = aiohttp.ClientTimeout(total=None, connect=self._connect_s())
         begun = False
         try:
-            async with (
-                self._post(body, bounds, silence) as response,
-                aclosing(self._deltas(response, silence, reading)) as deltas,
-            ):
-                async for delta in deltas:
-                    begun = True
-                    yield Chunk(delta)
-        except ProviderError as exc:
+            # headers that trickle in are silence too
+            response = await silence.bounded(self._asked(body))
+            try:
+                async with aclosing(self._deltas(response, silence, reading)) as deltas:
+                    async for delta in deltas:
+                        begun = True
+                        yield Chunk(delta)
+            finally:
+                response.release()
+        except (*_FAULTS, ProviderError) as exc:
             # whatever ends an answer after its first chunk, it is a broken answer
-            exc.usage = reading.usage
-            if not begun:
-                raise
-            broken = self.error(ErrorClass.BROKEN, "broke off in the middle of its answer")
-            broken.usage = reading.usage
-            raise broken from exc
-        yield Chunk({}, reading.finish_reason, reading.usage)
+            failure = exc if isinstance(exc, ProviderError) else self._failure(exc)
+            if begun:
+                failure = self.error(ErrorClass.BROKEN, "broke off in the middle of its answer")
+            failure.usage = reading.usage
+            raise failure from exc
+        yield Chunk({}, reading.finish_reason, reading.usage, reading.model)
 
     async def _deltas(
-        self, response: aiohttp.ClientResponse, silence: Silence, reading: Reading
+        self, response: Response, silence: Silence, reading: Reading
     ) -> AsyncGenerator[Json, None]:
         try:
             async with aclosing(_events(response, silence)) as events:
@@ -208,37 +241,32 @@ class Caller:
         message = f"provider {name!r} {text}"
         return ProviderError(error_class, name, message, retry_after_s=retry_after_s, detail=detail)
 
-    @asynccontextmanager
-    async def _post(
-        self, body: Json, bounds: aiohttp.ClientTimeout, silence: Silence | None = None
-    ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
-        headers = {"content-type": "application/json", **self.endpoint.headers}
+    async def _asked(self, body: Json) -> Response:
+        """Return a good answer that has begun. No redirects: they would carry the key elsewhere."""
+        head = self._head + _lines(self._origin())
         if self._key:
             name, prefix = self._key_header
-            headers[name] = f"{prefix}{await self._key.value()}"
+            head += _lines({name: f"{prefix}{await self._key.value()}"})
+        sent = orjson.dumps(body)
+        request = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(sent), sent)
+        response = await self._http.ask(
+            self._address.place, request, connect_s=min(self.endpoint.timeout_s, CONNECT_SECONDS)
+        )
+        if response.status == 200:
+            return response
         try:
-            # no redirects: they would carry the key and the conversation elsewhere
-            send = functools.partial(
-                self._http.post,
-                self._url,
-                data=orjson.dumps(body),
-                headers=headers,
-                timeout=bounds,
-                allow_redirects=False,
-            )
-            async with await _asked(send, silence) as response:
-                if response.status != 200:
-                    raise self._refusal(response, await _error_of(response))
-                yield response
-        except aiohttp.ConnectionTimeoutError as exc:
-            raise self.error(ErrorClass.CONNECT, "cannot be reached") from exc
-        except TimeoutError as exc:
-            text = f"did not answer within {self.endpoint.timeout_s:g} s"
-            raise self.error(ErrorClass.TIMEOUT, text) from exc
-        except (aiohttp.ClientError, OSError) as exc:
-            raise self.error(ErrorClass.CONNECT, "cannot be reached") from exc
+            raise self._refusal(response, await _error_of(response))
+        finally:
+            response.release()
 
-    def _refusal(self, response: aiohttp.ClientResponse, error: Json | None) -> ProviderError:
+    def _failure(self, exc: Exception) -> ProviderError:
+        """Return what a failure to ask, or to hear the answer, means."""
+        if isinstance(exc, TimeoutError):
+            text = f"did not answer within {self.endpoint.timeout_s:g} s"
+            return self.error(ErrorClass.TIMEOUT, text)
+        return self.error(ErrorClass.CONNECT, "cannot be reached")
+
+    def _refusal(self, response: Response, error: Json | None) -> ProviderError:
         found = failures.class_of(response.status, error)
         text = f"answered HTTP {response.status}"
         return self.error(
@@ -248,41 +276,29 @@ class Caller:
             detail=_explained(error) if found in _ABOUT_THE_REQUEST else None,
         )
 
-    def _connect_s(self) -> float:
-        return min(self.endpoint.timeout_s, CONNECT_SECONDS)
+    def _origin(self) -> dict[str, str]:
+        """Return the headers that say which request of ours this belongs to."""
+        place = here.current()
+        if place is None:
+            return {}
+        named = {self._id_header: place.request_id} if self._id_header else {}
+        told = named | place.trace_headers()
+        return {name: value for name, value in told.items() if name.lower() not in self._stated}
 
 
-Send = Callable[[], Awaitable[aiohttp.ClientResponse]]
+_FAULTS = (Unreachable, Lost, OSError, TimeoutError)
 
 
-async def _asked(send: Send, silence: Silence | None) -> aiohttp.ClientResponse:
-    """Return the response; ask once more if a kept connection turns out to be closed."""
-    clock = asyncio.get_running_loop().time
-    asked_at = clock()
-    try:
-        return await _headers(send, silence)
-    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
-        late = clock() - asked_at > STALE_SECONDS
-        if late or isinstance(exc, aiohttp.ClientConnectorError):
-            raise
-    return await _headers(send, silence)
+def _lines(headers: Mapping[str, str]) -> bytes:
+    """Return headers as they are sent; their values are printable, as the config was checked."""
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
 
 
-async def _headers(send: Send, silence: Silence | None) -> aiohttp.ClientResponse:
-    if silence is None:
-        return await send()
-    async with silence.wait():  # headers that trickle in are silence too
-        return await send()
-
-
-async def _events(
-    response: aiohttp.ClientResponse, silence: Silence
-) -> AsyncGenerator[bytes, None]:
+async def _events(response: Response, silence: Silence) -> AsyncGenerator[bytes, None]:
     """Yield the data of each event."""
     parser, size = SseParser(), 0
     while True:
-        async with silence.wait():
-            received = await response.content.readany()
+        received = await silence.bounded(response.piece())
         if not received:
             return
         size += len(received)
@@ -303,7 +319,7 @@ def _explained(error: Json | None) -> Json | None:
     return {key: error.get(key) for key in ("message", "type", "param", "code")}
 
 
-async def _error_of(response: aiohttp.ClientResponse) -> Json | None:
+async def _error_of(response: Response) -> Json | None:
     """Return the error object of a bad answer, if it has one."""
     try:
         return failures.error_in(orjson.loads(await _bounded(response, MAX_ERROR_BYTES)))
@@ -311,10 +327,12 @@ async def _error_of(response: aiohttp.ClientResponse) -> Json | None:
         return None
 
 
-async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
+async def _bounded(response: Response, limit: int) -> bytes:
     body = bytearray()
-    async for received in response.content.iter_any():
-        body += received
-        if len(body) > limit:
+    while received := await response.piece():
+        if len(body) + len(received) > limit:
             raise TooLong
+        if response.complete and not body:  # as nearly always
+            return received
+        body += received
     return bytes(body)

@@ -5,17 +5,19 @@ Texts from the endpoint are passed on only when they explain a bad request to it
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from types import NoneType
 from typing import Any
 
-import aiohttp
 import orjson
 
 from agent_runtime.providers import failures, tokens
 from agent_runtime.providers.base import Answer, Chunk, ErrorClass, Json, Prompt, Texts, Vectors
+from agent_runtime.providers.connections import Connections
 from agent_runtime.providers.endpoint import BEARER, Caller, Endpoint, ErrorEvent
 from agent_runtime.providers.keys import KeyFile
 
+ID_HEADER = "x-client-request-id"
 _DONE = b"[DONE]"
 
 
@@ -26,19 +28,26 @@ class OpenAICompatible:
         self,
         endpoint: Endpoint,
         key: KeyFile | None,
-        http: aiohttp.ClientSession,
+        http: Connections,
         *,
         key_header: tuple[str, str] = BEARER,
+        id_header: str = ID_HEADER,
     ) -> None:
         self._model = endpoint.model
-        self._chat = Caller(endpoint, "/chat/completions", http, key=key, key_header=key_header)
-        self._embeddings = Caller(endpoint, "/embeddings", http, key=key, key_header=key_header)
+        self._chat, self._embeddings = (
+            Caller(endpoint, path, http, key=key, key_header=key_header, id_header=id_header)
+            for path in ("/chat/completions", "/embeddings")
+        )
 
     async def complete(self, prompt: Prompt) -> Answer:
         """Return the endpoint's whole answer."""
-        async with self._chat.whole(self._body(prompt)) as body:
+
+        def read(body: Any) -> Answer:  # a JSON edge
             choice = body["choices"][0]
-            return _answer(prompt, choice["message"], choice, body.get("usage"))
+            answer = _answer(prompt, choice["message"], choice, body.get("usage"))
+            return replace(answer, model=body.get("model"))
+
+        return await self._chat.whole(self._body(prompt), read)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
         """Yield the endpoint's chunks; raise `broken` if they end before the answer does."""
@@ -52,8 +61,9 @@ class OpenAICompatible:
         """Return the endpoint's vectors."""
         body = {**texts.options, "model": self._model, "input": texts.inputs}
         # not the endpoint's fault: so many numbers were asked for
-        async with self._embeddings.whole(body, too_long=ErrorClass.REFUSED) as answer:
-            return _vectors(texts, answer)
+        return await self._embeddings.whole(
+            body, lambda answer: _vectors(texts, answer), too_long=ErrorClass.REFUSED
+        )
 
     def _body(self, prompt: Prompt) -> Json:
         return {**prompt.options, "model": self._model, "messages": prompt.messages}
@@ -87,6 +97,7 @@ class _Reading:
         self.ended = False
         self.finish_reason: str | None = None
         self.usage: Json | None = None
+        self.model: str | None = None
 
     def read(self, event: bytes) -> Sequence[Json]:
         """Return the deltas of one event, and remember its end and its usage."""
@@ -98,6 +109,7 @@ class _Reading:
             raise ErrorEvent(error)
         if isinstance(usage := parsed.get("usage"), dict):
             self.usage = usage
+        self.model = self.model or parsed.get("model")
         found = []
         for choice in parsed.get("choices") or ():
             self.finish_reason = choice.get("finish_reason") or self.finish_reason

@@ -173,12 +173,11 @@ class Connection(asyncio.Protocol):
             if delivery.send_head:
                 await self._open(delivery, close=not request.keep_alive)
                 for piece in delivery.pieces:
-                    if delivery.piece_s:
-                        await asyncio.sleep(delivery.piece_s)
+                    # even without a pause: a long answer must not keep the loop to itself
+                    await asyncio.sleep(delivery.piece_s)
                     await self._writable.wait()
                     self._write(delivery, piece)
                     self._sent += 1
-                    await asyncio.sleep(0)  # a long answer must not keep the loop to itself
                 self._write(delivery, delivery.closing)
             await self._end(delivery)
         finally:

@@ -79,14 +79,34 @@ async def keep_connected(hold_one: Callable[[], Awaitable[float]]) -> None:
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_SECONDS)
 
 
-def condition_of(exc: Exception) -> str:
-    """Return why there is no connection, in words without values."""
+_NO_TLS = "the server speaks no TLS at this port"
+_CERTIFICATE = {
+    9: "is not valid yet",
+    10: "has expired",
+    **dict.fromkeys((18, 19, 20, 21), "is not by an authority that is known here"),
+    **dict.fromkeys((62, 64), "is for another host"),
+}
+"""What is wrong with a certificate, by OpenSSL's number (X509_V_ERR_...)."""
+
+
+def condition_of(exc: Exception, *, tls: bool) -> str:
+    """Return why there is no connection, in words without values; `tls`: whether it was asked for.
+
+    A server that waits for commands waits for the end of our greeting, too.
+    """
     match exc:
         case TimeoutError():
-            return f"no connection within {CONNECT_SECONDS:g} s"
+            return f"no connection within {CONNECT_SECONDS:g} s" + (
+                f", or {_NO_TLS}" if tls else ""
+            )
+        case ssl.SSLCertVerificationError(verify_code=number):
+            what = _CERTIFICATE.get(number, f"is not good (OpenSSL's error {number})")
+            return f"TLS: the server's certificate {what}"
         case ssl.SSLError():
             return f"TLS: {exc.reason or type(exc).__name__}"
         case OSError():
-            return exc.strerror or type(exc).__name__
+            # PostgreSQL's client has no type of its own for a server that declines
+            declined = tls and type(exc) is ConnectionError
+            return exc.strerror or (_NO_TLS if declined else type(exc).__name__)
         case _:
             return str(exc)

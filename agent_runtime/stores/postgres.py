@@ -157,7 +157,8 @@ class Postgres:
         try:
             connection = await self._open()
         except (*_LOST, asyncpg.PostgresError, StoreUnavailable) as exc:
-            why = _name_of(exc) if isinstance(exc, asyncpg.PostgresError) else condition_of(exc)
+            refused = isinstance(exc, asyncpg.PostgresError)
+            why = _name_of(exc) if refused else condition_of(exc, tls=self._server.tls)
             self._availability.went(why)
             self._decided.set()
             return 0.0

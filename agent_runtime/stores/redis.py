@@ -108,7 +108,7 @@ class Redis:
             async with asyncio.timeout(CONNECT_SECONDS):
                 link = await _open(self._server)
         except (OSError, TimeoutError, StoreUnavailable) as exc:
-            self._availability.went(condition_of(exc))
+            self._availability.went(condition_of(exc, tls=self._server.tls))
             self._decided.set()
             return 0.0
         since = time.monotonic()

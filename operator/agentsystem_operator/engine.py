@@ -30,12 +30,12 @@ from agentsystem_operator.model.observed import (
     Observed,
     Remembered,
     RevisionRecord,
+    Unknown,
 )
 from agentsystem_operator.model.references import Kind, Ref
 from agentsystem_operator.model.system import System
 from agentsystem_operator.plan import (
-    agent_config,
-    controller_revision,
+    bounds,
     diff,
     leftovers,
     standing,
@@ -160,10 +160,8 @@ class _Pass:
         if _needs_cluster_keys(spec) and not isinstance(self.observed.cluster_keys, str):
             return self._without_cluster_keys(spec)
         plan = self._plan(spec, texts)
-        if plan.config_bytes > agent_config.MAX_BYTES:
-            return self.kept_as_found(spec, faults=(_TOO_LARGE,))
-        if plan.record_bytes > controller_revision.MAX_BYTES:
-            return self.kept_as_found(spec, faults=(_RECORD_TOO_LARGE,))
+        if too_large := bounds.faults(plan):
+            return self.kept_as_found(spec, faults=too_large)
         if spec.paused:
             return self._planned(spec, plan)
         match standing.survey(plan.manifests(), self.observed, self.owner):
@@ -178,9 +176,9 @@ class _Pass:
                 assert_never(other)
 
     def _without_cluster_keys(self, spec: AgentSystemSpec) -> Reads | Evaluation:
-        if self.observed.cluster_keys is None:
-            return Reads(cluster_keys=True)
-        return self.kept_as_found(spec, doubt="the keys of the cluster's tokens")
+        if isinstance(keys := self.observed.cluster_keys, Unknown):
+            return self.kept_as_found(spec, doubt=f"the keys of the cluster's tokens ({keys.why})")
+        return Reads(cluster_keys=True)
 
     def _plan(self, spec: AgentSystemSpec, texts: references.Texts) -> Wanted:
         records = self._records()
@@ -367,17 +365,6 @@ class _Pass:
 
 
 _CLAIM = Kind.PERSISTENT_VOLUME_CLAIM
-_TOO_LARGE = Fault(
-    Reason.TOO_LARGE,
-    "spec.agents",
-    "the rendered configurations are over 1 MiB in all; shorten instructions or scripted answers",
-)
-_RECORD_TOO_LARGE = Fault(
-    Reason.TOO_LARGE,
-    "spec",
-    "the record of the revision, which holds what each agent was given, is over 1.25 MiB; shorten"
-    " runtime.env (it counts once per agent), agents[].env or instructions",
-)
 
 
 def _needs_cluster_keys(spec: AgentSystemSpec) -> bool:

@@ -49,6 +49,7 @@ _TOLERATION: Object = {
 _SCRIPT: Object = {"configMapKeyRef": {"name": "texts", "key": "answers.yaml"}}
 _PASSWORD: Object = {"name": "keys", "key": "password"}
 _LIMITS: Object = {"concurrency": 5, "requestsPerMinute": 60, "tokensPerMinute": 1000}
+_RATE: Object = {"requestsPerMinute": 60, "requestsPerDay": 1000}
 _FULL: Object = {
     "tier": "Development",
     "paused": False,
@@ -82,6 +83,7 @@ _FULL: Object = {
                 "timeout": "25s",
                 "headers": {"x-team": "blue"},
                 "limits": _LIMITS,
+                "promptCaching": False,
             },
         },
     ],
@@ -123,6 +125,15 @@ _FULL: Object = {
             ],
         },
     },
+    "cache": {"ttl": "5m", "maxEntries": 500},
+    "monitoring": {
+        "otlp": {
+            "endpoint": "http://collector.observability.svc:4318",
+            "headersSecretRef": {"name": "keys", "key": "traces"},
+            "samplingRatio": "0.25",
+            "captureContent": True,
+        }
+    },
     "network": {
         "egress": [{"to": _PEERS, "ports": [{"protocol": "TCP", "port": 8443, "endPort": 8450}]}],
         "ingressFrom": _PEERS,
@@ -139,7 +150,12 @@ _BY_KEY: Object = {
     **_FULL,
     "guard": {
         "auth": {"type": "APIKey", "apiKeys": {"secretRef": _KEY_FILE}},
-        "limits": {"concurrentRequests": 50},
+        "limits": {
+            "concurrentRequests": 50,
+            "perKey": _RATE,
+            "perTenant": _RATE,
+            "perAgent": _RATE,
+        },
     },
 }
 _JWT: Object = {

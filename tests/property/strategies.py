@@ -274,6 +274,30 @@ def stores(draw: st.DrawFn, needed: str | None) -> Json:
     }
 
 
+_cache = _some(
+    {},
+    {
+        "ttl": durations(least_ms=1000, most_ms=168 * 3_600_000),
+        "maxEntries": st.integers(1, 100_000),
+    },
+)
+
+_rates = st.one_of(
+    st.fixed_dictionaries({"requestsPerMinute": st.integers(1, 1_000_000)}),
+    st.fixed_dictionaries({"requestsPerDay": st.integers(1, 1_000_000_000)}),
+)
+_limits_of_all = {"concurrentRequests": st.integers(1, 1024), "perAgent": _rates}
+
+
+@st.composite
+def _guard(draw: st.DrawFn) -> Json:
+    guard: Json = {"auth": draw(_auth)}
+    of_callers = {} if guard["auth"]["type"] == "None" else {"perKey": _rates, "perTenant": _rates}
+    if draw(st.booleans()):
+        guard["limits"] = draw(_some({}, {**_limits_of_all, **of_callers}))
+    return guard
+
+
 @st.composite
 def specs(draw: st.DrawFn) -> Json:
     """Return the spec of a valid AgentSystem."""
@@ -293,9 +317,10 @@ def specs(draw: st.DrawFn) -> Json:
     if len(spec["agents"]) > 1 or draw(st.booleans()):
         spec["workflow"] = {"entry": draw(entries)}
     if tier != "Development" or draw(st.booleans()):
-        limits = _some({}, {"concurrentRequests": st.integers(1, 1024)})
-        spec["guard"] = draw(_some({"auth": _auth}, {"limits": limits}))
-    for field, values in (("runtime", runtimes), ("network", networks), ("paused", st.booleans())):
+        spec["guard"] = draw(_guard())
+    for field, values in (
+        ("runtime", runtimes), ("network", networks), ("cache", _cache), ("paused", st.booleans())
+    ):  # fmt: skip
         if draw(st.booleans()):
             spec[field] = draw(values)
     return spec

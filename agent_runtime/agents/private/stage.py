@@ -10,7 +10,7 @@ itself, below everything that stores answers.
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,10 +82,18 @@ class PrivateAgent(Agent):
     """An agent that sees placeholders; its callers see originals, where the rules say so."""
 
     def __init__(
-        self, name: str, instructions: str, provider: Provider, protection: Protection
+        self,
+        name: str,
+        instructions: str,
+        provider: Provider,
+        protection: Protection,
+        *,
+        around: Callable[[Provider], Provider] = lambda inner: inner,
     ) -> None:
+        """`around` wraps what sees no original: neither the caller's nor the model's own."""
         scanner = Scanner(protection.detector, instructions)
-        super().__init__(name, instructions, PrivateAnswers(provider, scanner, protection.key))
+        answers = PrivateAnswers(provider, scanner, protection.key)
+        super().__init__(name, instructions, around(answers))
         self._protection = protection
         self._scanner = scanner
 
@@ -185,14 +193,18 @@ class PrivateAnswers:
         conversation = await self._conversation(prompt)
         answer = await self._inner.complete(prompt)
         message = conversation.redacted(answer.message, Side.ANSWER)
+        _mark(prompt, conversation)
         return dataclasses.replace(answer, message=message)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
         """Yield the inner provider's chunks, redacted across their borders."""
-        redacted = Redacted(await self._conversation(prompt))
+        conversation = await self._conversation(prompt)
+        redacted = Redacted(conversation)
         async with aclosing(self._inner.stream(prompt)) as chunks:
             async for chunk in chunks:
                 for piece in redacted.pieces(chunk):
+                    if piece.finish_reason is not None:
+                        _mark(prompt, conversation)
                     yield piece
 
     async def embed(self, texts: Texts) -> Vectors:
@@ -206,6 +218,12 @@ class PrivateAnswers:
         conversation = Conversation(self._scanner, await self._key.secret())
         conversation.reserve(list(prompt.messages))
         return conversation
+
+
+def _mark(prompt: Prompt, conversation: Conversation) -> None:
+    """Keep an answer from others, if part of it is put back for its caller alone."""
+    if conversation.gives_back_what_was_answered:
+        prompt.receipt.may_share = False
 
 
 def _asked(

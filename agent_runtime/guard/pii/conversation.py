@@ -88,6 +88,11 @@ class Conversation:
         """Whether there is something to record."""
         return self.blocked is not None or any(self.found.values())
 
+    @property
+    def gives_back_what_was_answered(self) -> bool:
+        """Whether originals that a model wrote by itself are put back into its answer."""
+        return any(self.rules[name].restore for name in self.found[Side.ANSWER])
+
     def recall(self, history: Sequence[Any]) -> list[Any]:
         """Return what a session kept, as a model sees it; what is unprotected there is masked."""
         known = [walk.changed(message, self._placeholders.recalled) for message in history]

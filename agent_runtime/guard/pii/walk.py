@@ -3,6 +3,7 @@
 Arguments of tools are JSON in a text: they are changed as JSON, so that they stay it.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,27 +18,30 @@ _LEAST_NUMBER = 10_000_000  # no number with fewer digits is about a person
 
 def changed(value: Any, change: Change) -> Any:  # a JSON edge
     """Return the value with every text changed; what does not change is the same object."""
-    match value:
-        case str():
-            return value if value.startswith("data:") else change(value)
-        case dict():
-            return _object(value, change)
-        case list():
-            return _items(value, change)
-        case int() if value >= _LEAST_NUMBER or value <= -_LEAST_NUMBER:
-            written = str(value)
-            return value if (told := change(written)) == written else told
-        case _:
-            return value
+    if isinstance(value, str):
+        return value if value.startswith("data:") else change(value)
+    if isinstance(value, dict):
+        return _object(value, change)
+    if isinstance(value, list):
+        return _items(value, change)
+    if isinstance(value, int) and not -_LEAST_NUMBER < value < _LEAST_NUMBER:
+        written = str(value)
+        return value if (told := change(written)) == written else told
+    return value
 
 
 def _object(value: dict[str, Any], change: Change) -> dict[str, Any]:
-    found = {
-        key if key.isidentifier() else change(key): _member(key, item, change)
-        for key, item in value.items()
-    }
-    same = all(found.get(key, value) is item for key, item in value.items())
-    return value if same else found
+    # walked several times for each request and message, and changed seldom: nothing is built before
+    found: dict[str, Any] | None = None
+    for number, (key, item) in enumerate(value.items()):
+        name = key if key.isidentifier() else change(key)
+        told = _member(key, item, change)
+        if found is None:
+            if told is item and name == key:
+                continue
+            found = dict(itertools.islice(value.items(), number))
+        found[name] = told
+    return value if found is None else found
 
 
 def _member(key: str, item: Any, change: Change) -> Any:

@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from agentsystem_operator import ports
-from agentsystem_operator.adapters import api_client, projections, replicas, resources
+from agentsystem_operator.adapters import api_client, key_set, projections, replicas, resources
 from agentsystem_operator.adapters.api_client import ApiClient
 from agentsystem_operator.model import evaluation, hashing, names, observed
 from agentsystem_operator.model.actions import Manifest
@@ -28,11 +28,6 @@ its fields happens to differ.
 """
 NOTE_MAX = 1024
 """Bytes that events.k8s.io/v1 takes as `note`."""
-
-JWKS_PATH = "/openid/v1/jwks"
-JWKS_KIND = "JWKS"
-JWKS_MAX_BYTES = 65_536
-"""A cluster has a handful of keys of half a kilobyte."""
 
 
 class _Text(msgspec.Struct):
@@ -73,12 +68,10 @@ class KubernetesCluster:
 
     async def read_cluster_keys(self) -> str | observed.Unknown:
         """Return the keys that the apiserver publishes; every service account may read them."""
-        found = await self._read(JWKS_PATH, JWKS_KIND)
-        if isinstance(found, observed.Unknown):
-            return found
-        if isinstance(found, observed.Absent) or len(found) > JWKS_MAX_BYTES:
-            return observed.Unknown("the apiserver publishes no key set")
-        return found.decode(errors="replace")
+        try:
+            return (await key_set.read(self._api)).decode(errors="replace")
+        except ports.ClusterError as exc:
+            return _unknown(exc)
 
     async def identify(self, key: SystemKey) -> ports.Identity | observed.Absent | observed.Unknown:
         """Return which AgentSystem bears that name now."""
@@ -216,10 +209,13 @@ class KubernetesCluster:
             return await self._api.call("get", path, kind=kind)
         except ports.Gone:
             return observed.Absent()
-        except ports.ClusterUnreachable as exc:
-            return observed.Unknown(str(exc), retry_after_s=exc.retry_after_s)
         except ports.ClusterError as exc:
-            return observed.Unknown(str(exc))
+            return _unknown(exc)
+
+
+def _unknown(exc: ports.ClusterError) -> observed.Unknown:
+    wait = exc.retry_after_s if isinstance(exc, ports.ClusterUnreachable) else None
+    return observed.Unknown(str(exc), retry_after_s=wait)
 
 
 def _is_ours(child: observed.Child, owner_uid: str) -> bool:

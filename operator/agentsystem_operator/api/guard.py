@@ -70,12 +70,42 @@ class Auth(ApiModel):
     RULES: ClassVar = guard_rules.AUTH
 
 
+class RequestRate(ApiModel):
+    """How often one may ask.
+
+    All pods of the system count together if spec.stores.redis is there, else each for itself.
+    """
+
+    requests_per_minute: Annotated[int, types.Strict(), Field(ge=1, le=1_000_000)] | None = None
+    """Requests in any 60 seconds."""
+    requests_per_day: Annotated[int, types.Strict(), Field(ge=1, le=1_000_000_000)] | None = None
+    """Requests from midnight to midnight, UTC."""
+
+    RULES: ClassVar = guard_rules.RATE
+
+
 class Limits(ApiModel):
-    """How much may be asked."""
+    """How much may be asked. What is above a limit is answered 429, and says when to come again."""
 
     concurrent_requests: Annotated[int, types.Strict(), Field(ge=1, le=1024)] = 1024
     """Requests that one pod answers at the same time. More wait, by priority and in fair shares of
     their tenants, as long as their turn comes soon; others are refused at once (429)."""
+    per_key: RequestRate | None = None
+    """Limit of each API key, or of each subject of tokens; needs guard.auth."""
+    per_tenant: RequestRate | None = None
+    """Limit of all callers of a tenant together; a caller without a tenant is one of its own. Needs
+    guard.auth."""
+    per_agent: RequestRate | None = None
+    """Limit of what all callers together ask of one agent."""
+
+    @property
+    def counts_requests(self) -> bool:
+        """Whether requests are counted."""
+        return any((self.per_key, self.per_tenant, self.per_agent))
+
+    def of_pod(self) -> "Limits":
+        """Return what limits a pod by itself, whoever asks."""
+        return Limits(concurrent_requests=self.concurrent_requests)
 
 
 class Encryption(ApiModel):
@@ -98,3 +128,5 @@ class Guard(ApiModel):
     """Encryption of the turns of sessions in every store; absent: they are stored as they are."""
     pii: Pii | None = None
     """Personal data in requests and answers; absent: nothing is looked for."""
+
+    RULES: ClassVar = guard_rules.GUARD

@@ -9,7 +9,7 @@ from agentsystem_operator.api.rules import BASE_URL_PATTERN, between
 from agentsystem_operator.api.types import AuthType, Tier
 
 if TYPE_CHECKING:
-    from agentsystem_operator.api.guard import Auth, Jwt
+    from agentsystem_operator.api.guard import Auth, Guard, Jwt
     from agentsystem_operator.api.spec import AgentSystemSpec
 
 
@@ -64,6 +64,37 @@ JWT = (
     ),
     between("clock_skew", "0s", "5m", field="clockSkew"),
 )
+
+
+RATE = (
+    Rule(
+        field="",
+        message="must set requestsPerMinute or requestsPerDay; or remove it",
+        cel="has(self.requestsPerMinute) || has(self.requestsPerDay)",
+        broken=lambda rate: (
+            "" if rate.requests_per_minute is None and rate.requests_per_day is None else None
+        ),
+    ),
+)
+
+
+def _of_callers(field: str, attribute: str) -> Rule:
+    """Return the rule that whose requests are counted is known."""
+
+    def broken(guard: "Guard") -> str | None:
+        limit = guard.limits and getattr(guard.limits, attribute)
+        is_known = guard.auth is not None and guard.auth.type is not AuthType.NONE
+        return None if limit is None or is_known else ""
+
+    return Rule(
+        field=f"limits.{field}",
+        message="needs to know who asks; set guard.auth to type APIKey or JWT, or remove it",
+        cel=(f"!self.?limits.?{field}.hasValue() || self.?auth.?type.orValue('None') != 'None'"),
+        broken=broken,
+    )
+
+
+GUARD = (_of_callers("perKey", "per_key"), _of_callers("perTenant", "per_tenant"))
 
 
 def _unstated(spec: "AgentSystemSpec") -> str | None:

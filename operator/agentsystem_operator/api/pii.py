@@ -14,6 +14,14 @@ from agentsystem_operator.api import types
 from agentsystem_operator.api.base import ApiModel, MapList, Rule, cel_string
 from agentsystem_operator.api.kubernetes import KeyReference
 
+# A pattern to search for, judged by a pattern: characters and sets, each with bounds, the first of
+# which must be there. Neither groups nor endless repetition.
+_ESCAPED = r"[\\][-\\\[\](){}.*+?|^$/]"
+_SET = rf"\[(a-z|A-Z|0-9|a-f|A-F|一-鿿|[^-\\\[\]{{}}^]|{_ESCAPED})+\]"
+_ITEM = rf"([^-\\\[\](){{}}.*+?|^$]|-|[\\]d|{_ESCAPED}|{_SET})"
+_TIMES = r"(\?|\{([1-9][0-9]?|[0-9]{1,2},[1-9][0-9]?)\})?"
+_TIMES_AT_FIRST = r"(\{[1-9][0-9]?(,[1-9][0-9]?)?\})?"
+SEARCH = f"^{_ITEM}{_TIMES_AT_FIRST}({_ITEM}{_TIMES})*$"
 _KIND_NAMES = ("email", "phone", "id-card", "bank-card", "ip-address", "passport")
 
 
@@ -53,6 +61,16 @@ _NAME = Rule(
     cel=f"!(self.name in [{', '.join(map(cel_string, _KIND_NAMES))}])",
     broken=lambda p: "" if p.name in _KIND_NAMES else None,
 )
+# A rule, since a schema's `pattern` would answer with all of that expression.
+_FORM = Rule(
+    field="pattern",
+    message=(
+        r"must be characters, \d or sets such as [A-Z0-9], each alone or with ?, {n} or {n,m}, and"
+        r" begin with one that must be there; for example EMP-\d{4,6}"
+    ),
+    cel=f"self.pattern.matches({cel_string(SEARCH)})",
+    broken=lambda p: None if re.fullmatch(SEARCH, p.pattern) else "",
+)
 # CEL runs even when the pattern is not met, so it counts on no more than it has found itself.
 _ORDER = Rule(
     field="pattern",
@@ -88,7 +106,7 @@ class UserPattern(ApiModel):
 
     name: Annotated[str, Field(max_length=20, pattern=types.NAME_PATTERN)]
     """Name of the pattern; in capitals, that of its placeholders."""
-    pattern: Annotated[str, Field(min_length=1, max_length=100, pattern=types.SEARCH_PATTERN)]
+    pattern: Annotated[str, Field(min_length=1, max_length=100)]
     r"""Characters, \d or sets such as [A-Z0-9], each alone or with ?, {n} or {n,m}; for example
     EMP-\d{4,6}. It matches whole words only."""
     policy: PiiPolicy
@@ -96,7 +114,7 @@ class UserPattern(ApiModel):
     restore: types.Bool = False
     """True gives callers the original back where an answer holds its placeholder."""
 
-    RULES: ClassVar = (_RESTORE, _NAME, _ORDER)
+    RULES: ClassVar = (_RESTORE, _NAME, _FORM, _ORDER)
 
 
 class Pii(ApiModel):

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from agentsystem_operator.api import guard_rules, rules, tiers, types
 from agentsystem_operator.api.base import ApiModel, MapList, RuledModel
+from agentsystem_operator.api.cache import Cache
 from agentsystem_operator.api.endpoint import Azure, ProviderLimits
 from agentsystem_operator.api.guard import Auth, Guard
 from agentsystem_operator.api.kubernetes import (
@@ -21,6 +22,7 @@ from agentsystem_operator.api.kubernetes import (
     ResourceRequirements,
     Toleration,
 )
+from agentsystem_operator.api.monitoring import Monitoring
 from agentsystem_operator.api.stores import Stores
 from agentsystem_operator.api.types import AuthType, ProviderType, SessionStore, Tier
 
@@ -76,6 +78,9 @@ class Anthropic(ApiModel):
     """Headers to send along, by lower-case name, such as anthropic-beta; no place for keys."""
     limits: ProviderLimits | None = None
     """How often the account may be asked; absent means as often as it answers."""
+    prompt_caching: types.Bool = True
+    """True marks prompts, where it pays, so that the endpoint reads their beginning from a cache;
+    false is for endpoints that do not know cache_control."""
 
     RULES: ClassVar = rules.ANTHROPIC
 
@@ -232,6 +237,10 @@ class AgentSystemSpec(RuledModel):
     """Connections beyond those that the operator opens by itself."""
     guard: Guard = Guard()
     """What protects the system and the people who use it."""
+    cache: Cache | None = None
+    """Answers that are kept and given again; absent: every request is answered by a model."""
+    monitoring: Monitoring = Monitoring()
+    """How the agents are seen from outside, beside their metrics and logs."""
 
     RULES: ClassVar = (*rules.SPEC, *guard_rules.SPEC)
     TRANSITIONS: ClassVar = rules.SPEC_TRANSITIONS

@@ -31,6 +31,7 @@ LABEL_KEY_PATTERN = (
 )
 LABEL_VALUE_PATTERN = "^([a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?)?$"
 HEADER_VALUE_PATTERN = "^[!-~]([ -~]*[!-~])?$"
+RATIO_PATTERN = "^(0([.][0-9]{1,6})?|1([.]0{1,6})?)$"
 API_VERSION_PATTERN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$"
 PORT_NAME_PATTERN = "^([0-9]+-)*[0-9]*[a-z](-?[a-z0-9])*$"
 _HEX = "[0-9a-fA-F]{1,4}"
@@ -46,14 +47,6 @@ IPV6 = "|".join(
 HOST = "[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?"
 HOST_PATTERN = f"^({HOST}|{IPV6})$"
 IDENTIFIER_PATTERN = "^[a-zA-Z_][-a-zA-Z0-9_.@$]*$"
-# A pattern to search for, judged by a pattern: characters and sets, each with bounds, the first of
-# which must be there. Neither groups nor endless repetition.
-_ESCAPED = r"[\\][-\\\[\](){}.*+?|^$/]"
-_SET = rf"\[(a-z|A-Z|0-9|a-f|A-F|一-鿿|[^-\\\[\]{{}}^]|{_ESCAPED})+\]"
-_ITEM = rf"([^-\\\[\](){{}}.*+?|^$]|-|[\\]d|{_ESCAPED}|{_SET})"
-_TIMES = r"(\?|\{([1-9][0-9]?|[0-9]{1,2},[1-9][0-9]?)\})?"
-_TIMES_AT_FIRST = r"(\{[1-9][0-9]?(,[1-9][0-9]?)?\})?"
-SEARCH_PATTERN = f"^{_ITEM}{_TIMES_AT_FIRST}({_ITEM}{_TIMES})*$"
 
 # What each pattern asks for, in the words of a message to the author of the resource.
 PATTERN_MEANS: dict[str, str] = {
@@ -70,14 +63,11 @@ PATTERN_MEANS: dict[str, str] = {
     LABEL_KEY_PATTERN: "must be a label key such as team or example.com/team",
     LABEL_VALUE_PATTERN: "must be a label value (letters, digits, '-', '_', '.'; at most 63)",
     HEADER_VALUE_PATTERN: "must be printable ASCII without blanks at its ends",
+    RATIO_PATTERN: "must be a number from 0 to 1 such as 0.05, in quotes",
     API_VERSION_PATTERN: "must be a version of Azure's API such as 2024-10-21",
     PORT_NAME_PATTERN: "must be a port number or the name of a container port",
     HOST_PATTERN: "must be a DNS name or an IP address, without a port",
     IDENTIFIER_PATTERN: "must be letters, digits, '_', '-', '.', '@', '$', starting with a letter",
-    SEARCH_PATTERN: (
-        r"must be characters, \d or sets such as [A-Z0-9], each alone or with ?, {n} or {n,m}, and"
-        " begin with one that must be there"
-    ),
 }
 
 Int32 = Annotated[int, Strict()]

@@ -6,12 +6,14 @@ is built from a workload needs nothing else.
 Which defaults those are, today's or pinned ones, is told in `pins`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentsystem_operator.api.cache import Cache
 from agentsystem_operator.api.guard import Auth, Guard
 from agentsystem_operator.api.kubernetes import EnvVar, ResourceRequirements
+from agentsystem_operator.api.monitoring import Otlp
 from agentsystem_operator.api.spec import (
     Agent,
     AgentSystemSpec,
@@ -63,8 +65,11 @@ class Workload:
     runtime: Runtime
     network: Network
     guard: Guard
+    cache: Cache | None
     auth: Auth | None
     """How callers are known; None where nobody is asked."""
+    otlp: Otlp | None
+    """Where traces go; None where nothing is traced."""
     has_siblings: bool
     image: str
     defaults: TierDefaults
@@ -95,6 +100,14 @@ class Workload:
     def believes(self) -> bool:
         """Whether the entry passes requests on to the agent, and tells it who asks."""
         return self.auth is not None and self.has_siblings and not self.is_entry
+
+    @property
+    def lets_in(self) -> bool:
+        """Whether the agent's pods hold requests against the limits of callers.
+
+        The entry's do, and those that can tell what the entry has let in already.
+        """
+        return self.is_entry or self.auth is not None
 
     @property
     def env(self) -> tuple[EnvVar, ...]:
@@ -170,11 +183,13 @@ def _of_agent(
         instructions=said.instructions,
         answers=said.answers,
         sessions=sessions,
-        stores=stores.used(spec.stores, sessions, providers),
+        stores=_stores(spec, agent, providers),
         runtime=spec.runtime,
         network=spec.network,
         guard=spec.guard,
+        cache=spec.cache,
         auth=spec.auth,
+        otlp=spec.monitoring.otlp,
         has_siblings=len(spec.agents) > 1,
         image=given.image,
         defaults=table,
@@ -216,9 +231,8 @@ def _declared(
 ) -> Mapping[str, Any]:
     """Return all that the user said and that reaches this agent's pods, defaults left out."""
     sessions = spec.memory.sessions
-    # that nobody is asked counts as nothing said
-    guard = _without(spec.guard.stated(), *(() if spec.auth else ("auth",)))
-    shared = stores.used(spec.stores, sessions, providers).stated()
+    guard = _guard(spec, agent)
+    shared = _stores(spec, agent, providers).stated()
     return {
         # only where there are any, or every system would seem to have been changed
         **({"stores": shared} if shared else {}),
@@ -233,7 +247,29 @@ def _declared(
         "siblings": list(said.siblings),
         # what came later is here only where it is used: the hash of others stays what it was
         **({"guard": guard} if guard else {}),
+        **({"cache": spec.cache.stated()} if spec.cache else {}),
+        **({"monitoring": monitoring} if (monitoring := spec.monitoring.stated()) else {}),
     }
+
+
+def _stores(spec: AgentSystemSpec, agent: Agent, providers: Iterable[Provider]) -> Stores:
+    sessions, counts = spec.memory.sessions, _counts(spec, agent)
+    return stores.used(spec.stores, sessions, providers, cache=spec.cache, counts=counts)
+
+
+def _counts(spec: AgentSystemSpec, agent: Agent) -> bool:
+    """Return whether the agent's pods count requests (`Workload.lets_in`), and there are limits."""
+    lets_in = agent.name == spec.entry or spec.auth is not None
+    return lets_in and spec.guard.limits is not None and spec.guard.limits.counts_requests
+
+
+def _guard(spec: AgentSystemSpec, agent: Agent) -> Mapping[str, Any]:
+    # that nobody is asked counts as nothing said
+    stated = _without(spec.guard.stated(), *(() if spec.auth else ("auth",)))
+    limits = spec.guard.limits
+    if limits is None or _counts(spec, agent):
+        return stated
+    return {**stated, "limits": limits.of_pod().stated()}
 
 
 def _siblings(spec: AgentSystemSpec, agent: Agent) -> tuple[str, ...]:

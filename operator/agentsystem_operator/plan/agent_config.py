@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from agentsystem_operator.api.cache import Cache
 from agentsystem_operator.api.guard import Guard
 from agentsystem_operator.api.spec import (
     Agent,
@@ -27,10 +28,17 @@ from agentsystem_operator.decide.references import Texts
 from agentsystem_operator.decide.workloads import Owner, Workload, of_system
 from agentsystem_operator.model import names
 from agentsystem_operator.model.references import SystemKey
-from agentsystem_operator.plan import guard, pii_config
+from agentsystem_operator.plan import guard, monitoring_config, pii_config
 
 CONTRACT = "v1.0"
-NEWER = {"anthropic": "v1.1", "endpoint": "v1.1", "stores": "v1.1", "guard": "v1.1"}
+NEWER = {
+    "anthropic": "v1.1",
+    "endpoint": "v1.1",
+    "stores": "v1.1",
+    "guard": "v1.1",
+    "cache": "v1.1",
+    "monitoring": "v1.1",
+}
 """The minor with which a key came: a config names the lowest that has all it uses, so that a newer
 contract rolls nobody who does not use it."""
 FILE = "config.json"
@@ -84,6 +92,8 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         "sessions": _sessions(workload.sessions, IN_POD, shared=workload.shares_sessions),
         **_stores(workload.stores, IN_POD),
         **_guard(guard.config_of(workload), workload.guard, IN_POD),
+        **_cache(workload.cache),
+        **monitoring_config.of_otlp(workload.otlp, IN_POD.keys),
     }
 
 
@@ -114,6 +124,8 @@ def render_config(
         "sessions": _sessions(workloads[0].sessions, places, shared=True),
         **_stores(shares.stores, places),
         **_guard(guard.config_on_laptop(spec), spec.guard, places),
+        **_cache(spec.cache),
+        **monitoring_config.of_otlp(spec.monitoring.otlp, places.keys),
     }
 
 
@@ -129,6 +141,8 @@ def _contract(providers: Iterable[Provider], workload: Workload) -> str:
         "endpoint": any(map(_is_special, providers)),
         "stores": workload.stores != Stores(),
         "guard": bool(guard.config_of(workload) or workload.guard.encryption or workload.guard.pii),
+        "cache": workload.cache is not None,
+        "monitoring": workload.otlp is not None,
     }
     return max((NEWER[key] for key, is_used in used.items() if is_used), default=CONTRACT)
 
@@ -175,6 +189,8 @@ def _endpoint(name: str, settings: OpenAI | Anthropic, places: Places) -> dict[s
         body["headers"] = dict(settings.headers)
     if isinstance(settings, OpenAI) and settings.azure:
         body["azure"] = {"apiVersion": settings.azure.api_version}
+    if isinstance(settings, Anthropic) and not settings.prompt_caching:
+        body["promptCaching"] = False
     if settings.limits:
         body["limits"] = settings.limits.body()
     return body
@@ -207,6 +223,14 @@ def _guard(callers: Mapping[str, Any], declared: Guard, places: Places) -> dict[
     if declared.pii is not None:
         body["pii"] = pii_config.of_pii(declared.pii, places.keys)
     return {"guard": body} if body else {}
+
+
+def _cache(declared: Cache | None) -> dict[str, Any]:
+    """Return the section `cache`, or nothing when there is none."""
+    if declared is None:
+        return {}
+    ttl_s = timedelta_of(declared.ttl).total_seconds()
+    return {"cache": {"ttlSeconds": ttl_s, "maxEntries": declared.max_entries}}
 
 
 def _sessions(sessions: Sessions, places: Places, *, shared: bool) -> dict[str, Any]:

@@ -38,17 +38,19 @@ def config_of(workload: Workload) -> dict[str, Any]:
             else {"keys": f"{DIR}/siblings/{KEYS_FILE}"}
         )
         guard["siblings"] = {"account": account, **file}
-    return _with(workload.guard.limits, guard)
+    return _with(workload.guard.limits, guard, counts=workload.lets_in)
 
 
 def config_on_laptop(spec: AgentSystemSpec) -> dict[str, Any]:
     """Return the same for the config of one process with all agents."""
     guard = {"auth": _auth(spec.auth, "guard/value")} if spec.auth else {}
-    return _with(spec.guard.limits, guard)
+    return _with(spec.guard.limits, guard, counts=True)
 
 
-def _with(limits: Limits | None, guard: dict[str, Any]) -> dict[str, Any]:
-    return guard if limits is None else {**guard, "limits": limits.body()}
+def _with(limits: Limits | None, guard: dict[str, Any], *, counts: bool) -> dict[str, Any]:
+    if limits is None:
+        return guard
+    return {**guard, "limits": (limits if counts else limits.of_pod()).body()}
 
 
 def _auth(auth: Auth, file: str) -> dict[str, Any]:

@@ -77,6 +77,8 @@ def _egress(workload: Workload) -> Iterator[Rule]:
     jwt = workload.auth.jwt if workload.auth else None
     if jwt is not None and jwt.jwks_url is not None:
         yield to_endpoint(jwt.jwks_url, namespace=namespace)
+    if workload.otlp is not None:
+        yield to_endpoint(workload.otlp.endpoint, namespace=namespace)
     for rule in workload.network.egress:
         yield rule.stated()
 

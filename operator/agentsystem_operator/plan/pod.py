@@ -11,7 +11,7 @@ from agentsystem_operator.api.kubernetes import KeyReference
 from agentsystem_operator.decide.workloads import Workload
 from agentsystem_operator.model import names
 from agentsystem_operator.model.references import Kind
-from agentsystem_operator.plan import agent_config, guard, pii_config
+from agentsystem_operator.plan import agent_config, guard, monitoring_config, pii_config
 
 GRACE_S = 30
 """terminationGracePeriodSeconds: what a pod has, in all, from being told to stop to SIGKILL."""
@@ -25,6 +25,7 @@ CONFIG_DIR = "/etc/agentsystem/config"
 DATA_DIR = "/var/lib/agentsystem"
 ENCRYPTION_DIR = "/etc/agentsystem/guard/encryption"
 _PII_VOLUME = "pii-key"
+_OTLP_VOLUME = "otlp-headers"
 
 DEFAULT_RESOURCES = {
     "requests": {"cpu": "50m", "memory": "96Mi"},
@@ -172,6 +173,9 @@ def _mounts(workload: Workload) -> Iterator[dict[str, Any]]:
     if workload.guard.pii:
         path = f"{agent_config.IN_POD.keys}/{pii_config.KEY}"
         yield {"name": _PII_VOLUME, "mountPath": path, "readOnly": True}
+    if workload.otlp and workload.otlp.headers_secret_ref:
+        path = f"{agent_config.IN_POD.keys}/{monitoring_config.HEADERS}"
+        yield {"name": _OTLP_VOLUME, "mountPath": path, "readOnly": True}
     if workload.keeps_sessions_on_disk:
         yield {"name": "data", "mountPath": DATA_DIR}
     yield from guard.mounts(workload)
@@ -191,6 +195,9 @@ def _volumes(workload: Workload, revision: str) -> Iterator[dict[str, Any]]:
     if workload.guard.pii:
         ref = workload.guard.pii.key_secret_ref
         yield {"name": _PII_VOLUME, "secret": _projected(ref, "key")}
+    if workload.otlp and workload.otlp.headers_secret_ref:
+        ref = workload.otlp.headers_secret_ref
+        yield {"name": _OTLP_VOLUME, "secret": _projected(ref, monitoring_config.FILE)}
     if workload.keeps_sessions_on_disk:
         claim = names.agent_child(key, agent, Kind.PERSISTENT_VOLUME_CLAIM).name
         yield {"name": "data", "persistentVolumeClaim": {"claimName": claim}}

@@ -2,8 +2,10 @@
 
 from tests.contract.api.table import (
     bounds,
+    cache,
     endpoints,
     guard,
+    monitoring,
     names,
     network,
     pii,
@@ -26,4 +28,6 @@ CASES = (
     *bounds.CASES,
     *pii.CASES,
     *guard.CASES,
+    *cache.CASES,
+    *monitoring.CASES,
 )

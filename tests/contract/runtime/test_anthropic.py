@@ -3,15 +3,15 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from agent_runtime.providers.anthropic import VERSION, Anthropic
 from agent_runtime.providers.base import Chunk, ErrorClass, Json, Prompt, ProviderError
+from agent_runtime.providers.connections import Connections
 from agent_runtime.providers.endpoint import Endpoint
 from agent_runtime.providers.keys import KeyFile
 from tests.contract.runtime.serving import Handler, answer, events, upstream
@@ -31,7 +31,7 @@ BODY: Json = {
 async def remote(
     url: str, key: KeyFile | None = None, timeout_s: float = 5.0
 ) -> AsyncIterator[Anthropic]:
-    async with aiohttp.ClientSession() as http:
+    async with aclosing(Connections()) as http:
         yield Anthropic(Endpoint("remote", f"{url}/v1", "claude-x", timeout_s), key, http)
 
 

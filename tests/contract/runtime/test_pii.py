@@ -1,7 +1,7 @@
 """The corpus through a real runtime, with a provider over real sockets: nothing gets out.
 
-Whoever reads what the provider was asked, the session's database, the log or the metrics finds
-placeholders; callers get their originals back.
+Whoever reads what the provider was asked, the session's database, the log, the metrics or the
+traces with their content finds placeholders; callers get their originals back.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from agent_runtime.simulator.exchange import Request
 from agent_runtime.simulator.faults import Control
 from agent_runtime.simulator.simulation import Simulation
 from tests.contract.runtime import serving, simulated
+from tests.contract.runtime.collector import collecting, exporting
 from tests.pii import corpus
 
 AT_ONCE = 8
@@ -79,12 +80,13 @@ class Traces:
     metrics: str = ""
     log: str = ""
     database: bytes = b""
+    exported: bytes = b""
 
     def hold(self, value: str) -> list[str]:
         """Return where a value can be read."""
         raw = value.encode()
         found = [name for name in ("metrics", "log") if value in getattr(self, name)]
-        return [*found, "database"] if raw in self.database else found
+        return [*found, *(n for n in ("database", "exported") if raw in getattr(self, n))]
 
 
 class Run:
@@ -93,9 +95,11 @@ class Run:
     def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
         self.url = url
         self._http = http
+        self.asked = 0
 
     async def ask(self, text: str, session: str | None, *, stream: bool = False) -> str:
         """Return the text of the answer."""
+        self.asked += 1
         headers = {"x-session-id": session} if session else {}
         body = {"messages": [{"role": "user", "content": text}], "stream": stream}
         url = f"{self.url}/v1/chat/completions"
@@ -112,12 +116,23 @@ class Run:
 
 @asynccontextmanager
 async def traced(document: dict[str, Any], folder: Path) -> AsyncIterator[tuple[Run, Traces]]:
-    """Run a process; its traces are filled in when the block ends."""
+    """Run a process that exports all it can; its traces are filled in when the block ends."""
     traces = Traces()
+    async with collecting() as collector:
+        document = exporting(document, collector.url, captureContent=True)
+        async with _running(document, folder, traces) as run:
+            yield run, traces
+        traces.exported = collector.raw
+    answers = [span for span in collector.spans if span.events]
+    assert len(answers) == run.asked, "not all that was said has been exported"
+
+
+@asynccontextmanager
+async def _running(document: dict[str, Any], folder: Path, traces: Traces) -> AsyncIterator[Run]:
     with serving.process(document, folder) as running:
         log = asyncio.create_task(asyncio.to_thread(running.log))  # a full pipe would stop it
         async with aiohttp.ClientSession() as http:
-            yield Run(running.url, http), traces
+            yield Run(running.url, http)
             async with http.get(running.metrics_url) as response:
                 traces.metrics = await response.text()
         traces.database = _bytes_in(folder)

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent_runtime.guard.pii import user_patterns
-from agentsystem_operator.api import pii, types
+from agentsystem_operator.api import pii
 
 _PARTS = st.sampled_from(
     [
@@ -63,7 +63,7 @@ _PARTS = st.sampled_from(
 def _api_accepts(pattern: str) -> bool:
     return (
         len(pattern) <= user_patterns.MAX_LENGTH
-        and re.fullmatch(types.SEARCH_PATTERN[1:-1], pattern) is not None
+        and re.fullmatch(pii.SEARCH[1:-1], pattern) is not None
         and all(int(least) <= int(most) for least, most in pii.bounds_in(pattern))
     )
 
@@ -88,7 +88,7 @@ def test_what_the_api_accepts_the_runtime_accepts(pattern: str) -> None:
 
 
 @settings(max_examples=200)
-@given(st.from_regex(types.SEARCH_PATTERN, fullmatch=True))
+@given(st.from_regex(pii.SEARCH, fullmatch=True))
 def test_everything_of_that_form_can_be_searched_for(pattern: str) -> None:
     if _api_accepts(pattern):
         assert _runtime_accepts(pattern)

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from agent_runtime.providers import script
@@ -19,6 +18,7 @@ from agent_runtime.providers.base import (
     Provider,
     ProviderError,
 )
+from agent_runtime.providers.connections import Connections
 from agent_runtime.providers.endpoint import Endpoint
 from agent_runtime.providers.keys import KeyFile
 from agent_runtime.providers.openai_compatible import OpenAICompatible
@@ -36,7 +36,7 @@ SCRIPT = f"default: {SAID}"
 async def remote(
     url: str, key: KeyFile | None = None, timeout_s: float = 5.0
 ) -> AsyncIterator[OpenAICompatible]:
-    async with aiohttp.ClientSession() as http:
+    async with aclosing(Connections()) as http:
         yield OpenAICompatible(Endpoint("remote", url, "gpt-x", timeout_s), key, http)
 
 

@@ -10,10 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from agentsystem_operator import ports
+from agentsystem_operator.adapters import key_set
 from agentsystem_operator.adapters.channel.cluster_keys import (
     DISCOVERY_PATH,
     FRESH_S,
-    JWKS_PATH,
     LOOK_EVERY_S,
     ClusterKeys,
 )
@@ -49,7 +49,7 @@ class Api:
         await asyncio.sleep(0.1)
         if self.fault:
             raise self.fault
-        document = {JWKS_PATH: {"keys": self.keys}, DISCOVERY_PATH: {"issuer": "https://me"}}
+        document = {key_set.PATH: {"keys": self.keys}, DISCOVERY_PATH: {"issuer": "https://me"}}
         return orjson.dumps(document[path])
 
 
@@ -65,7 +65,7 @@ async def test_keys_are_read_once_for_a_thousand_pods() -> None:
 
     assert all(key == RSA for key in found)
     assert await known.issuer() == "https://me"
-    assert api.asked == [JWKS_PATH, DISCOVERY_PATH]
+    assert api.asked == [key_set.PATH, DISCOVERY_PATH]
 
 
 @virtual

@@ -72,6 +72,29 @@ def test_a_ready_system_is_shown_whole_and_nothing_is_advised(fake: Apiserver, r
     ]
 
 
+def test_providers_and_where_routes_lead_are_shown(fake: Apiserver, run: Run) -> None:
+    told = system(*GOOD)
+    told["status"]["providers"] = [
+        {"name": "openai", "state": "Down", "since": "2026-11-28T10:00:51Z"},
+        {"name": "canned", "state": "Unknown"},
+    ]
+    told["status"]["routes"] = [{"name": "chat", "active": "canned"}, {"name": "summary"}]
+    fake.systems["shop", "promptx"] = told
+
+    _, shown = run("status", "promptx").output.split("poet   0/1    -         RollingOut  -\n")
+
+    assert shown.splitlines() == [
+        "",
+        "PROVIDER  STATE    SINCE",
+        "openai    Down     2026-11-28T10:00:51Z",
+        "canned    Unknown  -",
+        "",
+        "ROUTE    ASKS",
+        "chat     canned",
+        "summary  -",
+    ]
+
+
 def test_what_an_upgrade_holds_back_is_shown(fake: Apiserver, run: Run) -> None:
     held = system(*GOOD)
     held["status"]["agents"][0]["pinned"] = [

@@ -39,6 +39,14 @@ def test_headers_azure_and_limits_are_passed_on() -> None:
     assert section["limits"] == LIMITS
 
 
+def test_prompt_caching_is_told_of_where_it_is_off() -> None:
+    told = [
+        config_of("Anthropic", "anthropic", **stated)["providers"][0]["anthropic"]
+        for stated in ({}, {"promptCaching": True}, {"promptCaching": False})
+    ]
+    assert [section.get("promptCaching") for section in told] == [None, None, False]
+
+
 def test_an_endpoint_without_them_has_the_config_that_it_had() -> None:
     config = config_of(baseURL="https://models.example.com", headers={})
     assert config["contract"] == "v1.0"

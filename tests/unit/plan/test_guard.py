@@ -131,6 +131,35 @@ def test_the_cluster_s_keys_are_in_a_config_map_of_the_system() -> None:
     assert "immutable" not in made.body
 
 
+def test_requests_are_counted_where_they_enter_the_system() -> None:
+    rates = {"perKey": {"requestsPerMinute": 60}, "perAgent": {"requestsPerDay": 1000}}
+    stated = {"limits": {"concurrentRequests": 20, **rates}}
+    for load in workload.system(agents=TEAM, guard={**KEYS, **stated}):
+        assert agent_config.of_workload(load)["guard"]["limits"] == stated["limits"]
+
+
+def test_a_plain_agent_that_cannot_tell_what_the_entry_has_counted_does_not_count() -> None:
+    stated = {"limits": {"concurrentRequests": 20, "perAgent": {"requestsPerMinute": 60}}}
+    redis = {"redis": {"host": "redis"}}
+    entry, plain = workload.system(agents=TEAM, guard=stated, stores=redis)
+    assert agent_config.of_workload(entry)["guard"] == stated
+    assert agent_config.of_workload(plain)["guard"] == {"limits": {"concurrentRequests": 20}}
+    assert plain.declared["guard"] == {"limits": {"concurrentRequests": 20}}
+    assert (entry.stores.redis is not None, plain.stores.redis) == (True, None)
+
+
+def test_redis_is_for_those_who_count_requests_and_its_policy_too() -> None:
+    redis = {"redis": {"host": "192.0.2.7"}}
+    rates = {"limits": {"perKey": {"requestsPerMinute": 60}}}
+    for load in workload.system(agents=TEAM, guard={**KEYS, **rates}, stores=redis):
+        assert agent_config.of_workload(load)["stores"]["redis"]["host"] == "192.0.2.7"
+        egress = network_policy.build_network_policy(load).body["spec"]["egress"]
+        assert {"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}],
+                "ports": [{"protocol": "TCP", "port": 6379}]} in egress  # fmt: skip
+    for load in workload.system(agents=TEAM, guard=KEYS, stores=redis):
+        assert load.stores.redis is None
+
+
 def test_limits_reach_every_pod_with_or_without_authentication() -> None:
     stated = {"limits": {"concurrentRequests": 20}}
     for load in workload.system(agents=TEAM, guard=stated):

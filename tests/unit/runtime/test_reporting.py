@@ -11,7 +11,7 @@ import pytest
 
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.contract import RouteEntry
-from agent_runtime.app.reporting import LOOK_EVERY_S, Queue, Reporter, Standing
+from agent_runtime.app.reporting import LOOK_EVERY_S, Reporter, Standing
 from agent_runtime.channel.report import Load, ProviderNow, RouteNow
 from agent_runtime.memory.base import StoreUnavailable
 from agent_runtime.observability.load import LoadWindow
@@ -181,15 +181,24 @@ class Sessions:
         return self.found or 0
 
 
-def reporter(world: World, sessions: Any, queue: Queue | None = None) -> Reporter:
+def reporter(world: World, sessions: Any, admission: Admission | None = None) -> Reporter:
     return Reporter(
         world.standing,
         LoadWindow(clock=world.clock),
-        Admission(),
+        admission or Admission(),
         sessions,
-        queue=queue,
         clock=world.clock,
     )
+
+
+class Waiting(Admission):
+    """Four slots of which two are taken, and somebody who waits since the time 10."""
+
+    in_flight = 2
+    waiting = 1
+
+    def oldest_wait_s(self, now: float) -> float:
+        return now - 10.0
 
 
 async def test_the_load_says_what_is_known_and_nothing_else() -> None:
@@ -197,11 +206,24 @@ async def test_the_load_says_what_is_known_and_nothing_else() -> None:
     said = await reporter(world, Sessions()).report()
 
     assert said.load == Load(
-        in_flight=0, rate_per_second=0.0, tokens_per_second=0.0, sessions=7, saturation=0.0
+        in_flight=0,
+        queue_depth=0,
+        oldest_seconds=0.0,
+        rate_per_second=0.0,
+        tokens_per_second=0.0,
+        sessions=7,
+        saturation=0.0,
     )
-    without = await reporter(world, None, queue=lambda: (4, 1.5)).report()
-    assert without.load.sessions is None
-    assert (without.load.queue_depth, without.load.oldest_seconds) == (4, 1.5)
+    assert (await reporter(world, None).report()).load.sessions is None
+
+
+async def test_the_load_says_who_waits_and_how_much_of_the_room_is_taken() -> None:
+    world = World()
+    world.clock.now = 11.5
+    load = (await reporter(world, None, Waiting(limit=4)).report()).load
+
+    assert (load.in_flight, load.queue_depth, load.oldest_seconds) == (2, 1, 1.5)
+    assert load.saturation == 0.5
 
 
 async def test_keys_and_sessions_are_looked_at_every_ten_seconds() -> None:

@@ -15,12 +15,11 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from agentsystem_operator import ports
+from agentsystem_operator.adapters import key_set
 from agentsystem_operator.adapters.api_client import ApiClient
 from agentsystem_operator.adapters.channel.tokens import PublicKey
 
-JWKS_PATH = "/openid/v1/jwks"
 DISCOVERY_PATH = "/.well-known/openid-configuration"
-KIND = "JWKS"
 LOOK_EVERY_S = 10.0
 """For a key that is not known: whoever sends tokens with made-up names costs no more than that."""
 FRESH_S = 86_400.0
@@ -91,16 +90,14 @@ class ClusterKeys:
                 raise  # else what is known holds on
 
     async def _keys(self) -> Mapping[str, PublicKey]:
-        found = _parsed(await self._get(JWKS_PATH), _Keys).keys[:KEYS_MAX]
+        found = _parsed(await key_set.read(self._api), _Keys).keys[:KEYS_MAX]
         usable = ((key.kid, _public(key)) for key in found)
         return {kid: key for kid, key in usable if key is not None}
 
     async def _named(self) -> str:
-        found: _Discovery = _parsed(await self._get(DISCOVERY_PATH), _Discovery)
+        said = await self._api.call("get", DISCOVERY_PATH, kind=key_set.KIND, accept="*/*")
+        found: _Discovery = _parsed(said, _Discovery)
         return found.issuer
-
-    async def _get(self, path: str) -> bytes:
-        return await self._api.call("get", path, kind=KIND, accept="*/*")
 
 
 def _parsed(content: bytes, shape: type[Any]) -> Any:  # a JSON edge

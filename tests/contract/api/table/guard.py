@@ -132,4 +132,55 @@ _LIMITS = (
     bad("too many at once", {LIMIT: 1025}, LIMIT),
 )
 
-CASES = (*_TIERS, *_SECTIONS, *_TOKENS, *_LIMITS)
+LIMITS = "spec.guard.limits"
+RATE = {"requestsPerMinute": 60}
+NEEDS_CALLERS = "needs to know who asks; set guard.auth to type APIKey or JWT"
+_RATES = (
+    good("a limit of each agent, and nobody is asked", {f"{LIMITS}.perAgent": RATE}),
+    good(
+        "limits in full",
+        {
+            AUTH: API_KEYS,
+            LIMITS: {
+                "concurrentRequests": 5,
+                "perKey": {"requestsPerMinute": 1, "requestsPerDay": 1},
+                "perTenant": {"requestsPerMinute": 1_000_000},
+                "perAgent": {"requestsPerDay": 1_000_000_000},
+            },
+        },
+    ),
+    good("a limit of each subject of tokens", {AUTH: JWT, f"{LIMITS}.perKey": RATE}),
+    *(
+        bad(
+            f"{field} where {nobody}",
+            {**auth, f"{LIMITS}.{field}": RATE},
+            f"{LIMITS}.{field}",
+            says=NEEDS_CALLERS,
+        )
+        for field in ("perKey", "perTenant")
+        for nobody, auth in (
+            ("nothing is said of callers", {}),
+            ("nobody is asked", {AUTH: {"type": "None"}}),
+        )
+    ),
+    *(
+        bad(
+            f"{field} that limits nothing",
+            {AUTH: API_KEYS, f"{LIMITS}.{field}": {}},
+            f"{LIMITS}.{field}",
+            says="must set requestsPerMinute or requestsPerDay",
+        )
+        for field in ("perKey", "perTenant", "perAgent")
+    ),
+    *(
+        bad(
+            f"{number} {field}",
+            {f"{LIMITS}.perAgent": {field: number}},
+            f"{LIMITS}.perAgent.{field}",
+        )
+        for field, most in (("requestsPerMinute", 1_000_000), ("requestsPerDay", 1_000_000_000))
+        for number in (0, most + 1)
+    ),
+)
+
+CASES = (*_TIERS, *_SECTIONS, *_TOKENS, *_LIMITS, *_RATES)

@@ -1,0 +1,76 @@
+"""What clients notice of a provider's outage when there is a fallback, at 100 requests a second.
+
+A real `agent-runtime serve` on one core; the simulator, which plays both providers and fails as the
+first, and the client on the other. Half of the requests are streams; where a fault strikes in the
+middle of an answer, all are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from bench import processes, report
+from tests.contract.runtime import outages
+
+HEAD = ("outage", "asked", "whole answers", "error frames", "slowest", "answers billed")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `python -m bench outages`."""
+    parser.add_argument("--seconds", type=float, default=10, help="length of each (default 10)")
+    parser.add_argument("--rate", type=int, default=100, help="requests a second (default 100)")
+
+
+def run(options: argparse.Namespace) -> Iterator[report.Grid]:
+    """Each outage, with a runtime of its own."""
+    faults = [
+        *((name, fault, True) for name, fault in outages.WHOLE.items()),
+        *((f"{name}, in mid-stream", fault, False) for name, fault in outages.MIDWAY.items()),
+    ]
+    lines = tuple(_line(options, *each) for each in faults)
+    load = (
+        f"{options.rate} requests a second for {options.seconds:g} s each;"
+        f" {outages.FAILS_AFTER_S:g} s for the provider that fails; runtime on one core"
+    )
+    yield report.Grid("runtime: a provider's outage, with a fallback", load, HEAD, lines)
+
+
+def _line(
+    options: argparse.Namespace, name: str, fault: dict[str, Any], plain: bool
+) -> tuple[str, ...]:
+    control_port = processes.free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        control = {"rules": [outages.rule(fault)]}
+        with processes.simulator(control, control_port=control_port) as (port, _):
+            url = f"http://127.0.0.1:{port}"
+            document = outages.config(url, place, "OpenAI", "Anthropic")
+            (place / "config.json").write_text(json.dumps(document))
+            with processes.runtime(place / "config.json") as (served, _):
+                asked = _measured(f"http://127.0.0.1:{served}", control_port, options, plain=plain)
+                told, billed = asyncio.run(asked)
+    return (
+        name,
+        str(sum(told.outcomes.values())),
+        str(told.answered),
+        str(told.outcomes["error frame"]),
+        f"{told.slowest_s:.2f} s",
+        str(billed),
+    )
+
+
+async def _measured(
+    url: str, control_port: int, options: argparse.Namespace, *, plain: bool
+) -> tuple[outages.Told, int]:
+    told = await outages.load(url, options.seconds, per_second=options.rate, plain=plain)
+    counts = f"http://127.0.0.1:{control_port}/control/counts"
+    async with aiohttp.ClientSession() as http, http.get(counts) as answer:
+        return told, int((await answer.json())["completed"])
