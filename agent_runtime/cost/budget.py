@@ -16,17 +16,17 @@ the request was too large for what is left, and others may fit."""
 
 
 class State(IntEnum):
-    """The state; its number is the metric's value, its name a word of the channel."""
+    """The state; its number is the metric's value, its name the word of channel and headers."""
 
     UNKNOWN = -1
     """The ledger cannot be reached, so nobody knows what is left."""
-    NORMAL = 0
+    AVAILABLE = 0
     """Everything as configured."""
-    WARNED = 1
+    WARNING = 1
     """Use has reached `warnAt`; nothing changes but what is shown."""
     DEGRADED = 2
     """Use has reached `degradeAt`; answers cost less."""
-    STOPPED = 3
+    EXHAUSTED = 3
     """The amount is spent; nothing that costs money is asked until the next period."""
 
 
@@ -79,14 +79,14 @@ class Budget:
     amount_nano: int
     period: Period = Period.MONTH
     warn_at: int = 80
-    degrade_at: int | None = None
+    degrade_at: int = 90
 
 
 def judge(budget: Budget, before: State, totals: Totals, *, refused: bool = False) -> State:
     """Return the state after these totals; `refused`: a reservation just found no room in them.
 
-    100 USD, warned at 80 and degraded at 95 %: 94 used is WARNED; 95 DEGRADED; 94 again still
-    DEGRADED; 92 WARNED; a reservation refused at 99.5 STOPPED, until less than 97 are used.
+    100 USD, warned at 80 and degraded at 95 %: 94 used is WARNING; 95 DEGRADED; 94 again still
+    DEGRADED; 92 WARNING; a reservation refused at 99.5 EXHAUSTED, until less than 97 are used.
     """
 
     def reaches(percent: int, state: State) -> bool:
@@ -94,8 +94,8 @@ def judge(budget: Budget, before: State, totals: Totals, *, refused: bool = Fals
         return totals.used * 100 >= budget.amount_nano * edge
 
     spent = totals.settled >= budget.amount_nano
-    if spent or ((refused or before is State.STOPPED) and reaches(FULL, State.STOPPED)):
-        return State.STOPPED
-    if budget.degrade_at is not None and reaches(budget.degrade_at, State.DEGRADED):
+    if spent or ((refused or before is State.EXHAUSTED) and reaches(FULL, State.EXHAUSTED)):
+        return State.EXHAUSTED
+    if reaches(budget.degrade_at, State.DEGRADED):
         return State.DEGRADED
-    return State.WARNED if reaches(budget.warn_at, State.WARNED) else State.NORMAL
+    return State.WARNING if reaches(budget.warn_at, State.WARNING) else State.AVAILABLE

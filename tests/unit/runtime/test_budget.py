@@ -12,18 +12,18 @@ HUNDRED = Budget(amount_nano=100, warn_at=80, degrade_at=95)
 @pytest.mark.parametrize(
     ("before", "used", "refused", "want"),
     [
-        (State.NORMAL, 79, False, State.NORMAL),
-        (State.NORMAL, 80, False, State.WARNED),
-        (State.WARNED, 78, False, State.WARNED),
-        (State.WARNED, 77, False, State.NORMAL),
-        (State.NORMAL, 95, False, State.DEGRADED),
+        (State.AVAILABLE, 79, False, State.AVAILABLE),
+        (State.AVAILABLE, 80, False, State.WARNING),
+        (State.WARNING, 78, False, State.WARNING),
+        (State.WARNING, 77, False, State.AVAILABLE),
+        (State.AVAILABLE, 95, False, State.DEGRADED),
         (State.DEGRADED, 93, False, State.DEGRADED),
-        (State.DEGRADED, 92, False, State.WARNED),
+        (State.DEGRADED, 92, False, State.WARNING),
         (State.DEGRADED, 98, True, State.DEGRADED),  # it was too large; others may fit
-        (State.DEGRADED, 99, True, State.STOPPED),
-        (State.STOPPED, 97, False, State.STOPPED),
-        (State.STOPPED, 96, False, State.DEGRADED),
-        (State.UNKNOWN, 79, False, State.NORMAL),
+        (State.DEGRADED, 99, True, State.EXHAUSTED),
+        (State.EXHAUSTED, 97, False, State.EXHAUSTED),
+        (State.EXHAUSTED, 96, False, State.DEGRADED),
+        (State.UNKNOWN, 79, False, State.AVAILABLE),
     ],
 )
 def test_a_state_begins_at_its_threshold_and_ends_two_percent_below(
@@ -33,11 +33,7 @@ def test_a_state_begins_at_its_threshold_and_ends_two_percent_below(
 
 
 def test_what_is_settled_in_full_stops_without_a_refusal() -> None:
-    assert judge(HUNDRED, State.NORMAL, Totals(100, 0)) is State.STOPPED
-
-
-def test_without_degrade_at_nothing_is_degraded() -> None:
-    assert judge(Budget(100), State.NORMAL, Totals(98, 0)) is State.WARNED
+    assert judge(HUNDRED, State.AVAILABLE, Totals(100, 0)) is State.EXHAUSTED
 
 
 @pytest.mark.parametrize(
