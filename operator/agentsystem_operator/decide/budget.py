@@ -5,7 +5,7 @@ ever reaches Ready, and no amount is told: it would move with every request (I7)
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,8 @@ KEY = "budget"
 """Of what one pass hands to the next about it."""
 UNREACHABLE = "ledger_unreachable"
 """Why a budget is Unknown although pods were heard."""
+LATE = timedelta(seconds=10)
+"""For so long after a period's end what pods say may still be of the old one."""
 _RANK = {
     BudgetState.AVAILABLE: 0,
     BudgetState.WARNING: 1,
@@ -65,9 +67,28 @@ def of_system(
     new = Finding(state, now, reason, declared)
     before = as_reported(reported, declared)
     if before is None or (before.state is BudgetState.UNKNOWN and past == Unrest()):
-        return new if before is None or before.state is not state else before, past, None
+        return new if before is None or not _holds(before, new) else before, past, None
+    if before.state is state:
+        held = _holds(before, new)
+        return before if held else new, replace(past, better_since=None), _turn(before, now)
     shown = damping.decide(shown=_RANK[before.state], heard=_RANK[state], unrest=past, now=now)
     return new if shown.now else before, shown.unrest, shown.look_again
+
+
+def _holds(before: Finding, new: Finding) -> bool:
+    """Say whether what is shown says it already: a doubt for its reason, an end for its period."""
+    turn = _turn(before, before.since)
+    return (before.state, before.reason) == (new.state, new.reason) and not (
+        turn is not None and new.since >= turn
+    )
+
+
+def _turn(found: Finding, now: datetime) -> datetime | None:
+    """Return from when on a used-up budget must have been used up anew; None if that is past."""
+    if found.state is not BudgetState.EXHAUSTED or found.until is None:
+        return None
+    turn = found.until + LATE
+    return turn if now < turn else None
 
 
 def as_reported(reported: Mapping[str, Any], declared: Budget | None) -> Finding | None:

@@ -177,3 +177,31 @@ def test_an_agent_has_the_prices_and_routes_that_it_may_ask_and_no_others() -> N
     world.edit(budget={**stated, "prices": prices[:2]})  # without that of what it never asks
     assert [write for write in world.wrote(world.settle) if "Deployment" in write] == []
     assert rendered(world) == config
+
+
+def test_a_ledger_that_was_never_reached_is_told_once_pods_are_heard_and_back() -> None:
+    world = systems.settled(listening(systems.of_one(budget=BUDGET, stores=REDIS)))
+    world.advance(seconds=30)
+    world.settle()
+    assert world.condition("BudgetAvailable") == ("Unknown", "NoPodHeard")
+    says(world, BudgetState.UNKNOWN, BudgetState.UNKNOWN)
+    world.settle()
+    assert world.condition("BudgetAvailable") == ("Unknown", "LedgerUnreachable")
+    says(world)
+    world.settle()
+    assert world.condition("BudgetAvailable") == ("Unknown", "NoPodHeard")
+    says(world, BudgetState.UNKNOWN)
+    world.settle()
+    assert world.wrote(world.settle) == []
+
+
+def test_a_budget_that_is_used_up_again_ends_with_its_own_period() -> None:
+    world = spending()
+    says(world, BudgetState.EXHAUSTED)
+    world.settle()
+    assert "refused until 2026-01-02T00:00:00Z" in world.message("BudgetAvailable")
+    world.advance(hours=30)  # nobody watched at midnight
+    world.settle()
+    assert "refused until 2026-01-03T00:00:00Z" in world.message("BudgetAvailable")
+    assert world.condition("BudgetAvailable") == ("False", "BudgetExhausted")
+    assert world.wrote(world.settle) == []
