@@ -31,6 +31,10 @@ NEXT_STEP = {
     "-l agentsystem.dev/system={name} (docs/runbooks/degraded.md)",
     "WaitingForVolume": "the message names a node: is it well? kubectl get node NODE; if it will "
     "not come back, see docs/runbooks/waiting-for-volume.md",
+    "BudgetExhausted": "raise spec.budget.amount, or wait for the next period "
+    "(docs/runbooks/budget-exhausted.md)",
+    "LedgerUnreachable": "the pods cannot reach spec.stores.redis; their logs say why "
+    "(docs/runbooks/budget-exhausted.md)",
     "PausedBySpec": "nothing is changed until `paused` is false again",
 }
 

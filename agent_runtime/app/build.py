@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
 from agent_runtime.agents.private.stage import PrivateAgent
 from agent_runtime.app import (
+    budgeting,
     caching,
     chat_wire,
     guarding,
@@ -56,8 +57,11 @@ from agent_runtime.app.gate import Gate
 from agent_runtime.app.reporting import Reporter, Standing
 from agent_runtime.app.stores import opened
 from agent_runtime.channel.client import Client
+from agent_runtime.channel.report import BudgetNow
 from agent_runtime.cost import prices
 from agent_runtime.cost.accounts import Accounts, Payee
+from agent_runtime.cost.economy import Economical
+from agent_runtime.cost.keeper import Keeper
 from agent_runtime.cost.meter import Metered, Rate
 from agent_runtime.memory.base import SessionStore
 from agent_runtime.memory.sessions import Sessions
@@ -124,9 +128,11 @@ async def runtime(config: Config, surroundings: Surroundings) -> AsyncIterator[R
                 aclosing(Connections()) as providers,
                 limiters.opened(config, stores.redis) as limits_of,
                 tracing.opened(config, surroundings, outside, metrics) as tracer,
+                budgeting.opened(config, entry, surroundings, stores, metrics) as keeper,
             ):
-                cache = caching.around(config, stores.redis, ring, metrics)
-                workshop = _Workshop(config, providers, metrics, limits_of, cache)
+                stale = keeper.may_serve_stale if keeper else None
+                cache = caching.around(config, stores.redis, ring, metrics, may_serve_stale=stale)
+                workshop = _Workshop(config, providers, metrics, limits_of, cache, keeper)
                 await workshop.report_missing_keys()
                 guard = config.guard or GuardEntry()
                 forwarder = Forwarder(inside, guarding.voucher_of(guard.siblings))
@@ -203,7 +209,9 @@ def _assemble(
             admission,
         ),
         admission=admission,
-        reporter=Reporter(workshop.standing(), metrics.load, admission, sessions),
+        reporter=Reporter(
+            workshop.standing(), metrics.load, admission, sessions, budget=workshop.budget_now()
+        ),
     )
 
 
@@ -220,12 +228,14 @@ class _Workshop:
         metrics: Metrics,
         limits_of: Mapping[str, Limiter],
         cache: Callable[[Provider], Provider],
+        keeper: Keeper | None,
     ) -> None:
         self.metrics = metrics
+        self.keeper = keeper
         self._cache = cache
         self._limits_of = limits_of
-        self.accounts = Accounts(metrics)
-        self._prices = prices.table()
+        self.accounts = Accounts(metrics, budget=keeper)
+        self._prices = prices.table(budgeting.own_prices(config.budget))
         self.keys: dict[str, KeyFile] = {}
         self._config = config
         self._protection = protecting.protection_of(config.guard, metrics)
@@ -239,10 +249,24 @@ class _Workshop:
 
     def agents(self) -> dict[str, Agent]:
         """Return the agents by name."""
-        routes = {entry.name: self._route(entry) for entry in self._config.routes}
+        chains = {entry.name: self._places(entry) for entry in self._config.routes}
         return {
-            entry.name: self._agent(entry, routes[entry.route]) for entry in self._config.agents
+            entry.name: self._agent(entry, self._economical(entry.route, chains))
+            for entry in self._config.agents
         }
+
+    def _economical(self, name: str, chains: Mapping[str, Sequence[embedding.Place]]) -> Provider:
+        """Return a route that keeps to the budget, if there is one.
+
+        Behind `degradeRoute` stands the agent's own chain: it answers while nothing cheaper can.
+        """
+        route, budget = _route(chains[name]), self._config.budget
+        if self.keeper is None or budget is None:
+            return route
+        cheaper, keeper = None, self.keeper
+        if budget.degrade_route not in (None, name):
+            cheaper = _route([*chains[budget.degrade_route], *chains[name]])
+        return Economical(route, cheaper, lambda: keeper.last_known)
 
     def _agent(self, entry: AgentEntry, route: Provider) -> Agent:
         """Return an agent with its stages, the outermost first: people's data, cache, route."""
@@ -259,8 +283,8 @@ class _Workshop:
         if self._protection is not None:
             await self._protection.key.is_missing()
 
-    def _route(self, entry: RouteEntry) -> Route:
-        places = [
+    def _places(self, entry: RouteEntry) -> Sequence[embedding.Place]:
+        return [
             embedding.Place(
                 self._provider(link),
                 model="" if link.provider in self._scripted else link.model or "",
@@ -268,7 +292,6 @@ class _Workshop:
             )
             for link in entry.chain
         ]
-        return Route([place.provider for place in places], embedders=embedding.embedders(places))
 
     def _prepare(self, entry: ProviderEntry) -> None:
         match entry.type:
@@ -293,7 +316,7 @@ class _Workshop:
             if limiter := self._limits_of.get(link.provider):
                 refused = self.metrics.limited(link.provider).inc
                 asked = Limited(link.provider, asked, limiter, refused)
-            metered = Metered(self._rate(link), asked, self.accounts)
+            metered = Metered(self._rate(link), asked, self.accounts, self.keeper)
             gauge = self.metrics.breaker(link.provider, model)
             breaker = Breaker(changed=functools.partial(self._moved, gauge))
             self._guarded[link.provider, model] = Guarded(link.provider, metered, breaker)
@@ -310,13 +333,19 @@ class _Workshop:
 
     def _rate(self, link: Link) -> Rate:
         price = (
-            prices.FREE if link.provider in self._scripted else self._prices.of(link.model or "")
+            prices.FREE
+            if link.provider in self._scripted
+            else self._prices.of(link.model or "", link.provider)
         )
         return Rate(Payee(link.provider, link.model or ""), price)
 
     def _moved(self, gauge: Gauge, state: State) -> None:
         gauge.set(state)
         self.when_a_breaker_moves()
+
+    def budget_now(self) -> Callable[[], BudgetNow] | None:
+        """Return what says how the budget is, if there is one."""
+        return functools.partial(budgeting.now, self.keeper) if self.keeper else None
 
     def standing(self) -> Standing:
         """Return how the providers are, for who reports on them."""
@@ -341,6 +370,10 @@ class _Workshop:
             caches = section.prompt_caching
             return Anthropic(endpoint, key, self._http, prompt_caching=caches)
         return OpenAICompatible(endpoint, key, self._http)
+
+
+def _route(places: Sequence[embedding.Place]) -> Route:
+    return Route([place.provider for place in places], embedders=embedding.embedders(places))
 
 
 def _section(entry: ProviderEntry) -> EndpointSection:

@@ -78,6 +78,7 @@ class AgentEndpoint(ABC, Generic[Asked]):
             self._metrics.request_ended(call.agent, outcome, seconds)
             series = self._metrics.genai.agent(self.operation, call.agent)
             series.ended(seconds, "" if outcome == "200" else outcome)
+            self._count_degraded(call, outcome)
 
     async def _in_a_slot(self, call: "Call") -> None:
         request = call.request
@@ -147,6 +148,12 @@ class AgentEndpoint(ABC, Generic[Asked]):
         """Say in the answer's headers what is known of its cost."""
         if call.receipt is not None:
             call.reply.tell(receipts.headers(call.receipt, call.agent, self._accounts))
+
+    def _count_degraded(self, call: "Call", outcome: str) -> None:
+        if self._metrics.budget is None or call.receipt is None or outcome != "200":
+            return
+        if lacks := receipts.level(call.receipt):
+            self._metrics.budget.degraded(lacks)
 
     def _count_tokens(self, call: "Call", usage: Json) -> None:
         if call.receipt and call.receipt.cache and call.receipt.cache.is_hit:
@@ -246,7 +253,7 @@ class ChatEndpoint(AgentEndpoint[ChatRequest]):
         async with aclosing(agent.stream(turn)) as chunks:
             async for chunk in chunks:
                 if call.reply.status is None:  # until now a fault still had a status of its own
-                    call.reply.tell(receipts.of_cache(turn.receipt))
+                    call.reply.tell(receipts.early(turn.receipt, self._accounts))
                     await call.reply.begin_stream()
                     began = time.perf_counter()
                 last = chunk

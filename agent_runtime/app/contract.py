@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from agent_runtime.app.contract_budget import BudgetEntry
 from agent_runtime.app.contract_cache import CacheEntry
 from agent_runtime.app.contract_endpoint import AzureEntry, Headers, LimitsEntry
 from agent_runtime.app.contract_guard import GuardEntry
@@ -137,4 +138,5 @@ class Config(Strict):
     guard: GuardEntry | None = None  # v1.1
     stores: StoresEntry | None = None  # v1.1
     cache: CacheEntry | None = None  # v1.1
+    budget: BudgetEntry | None = None  # v1.1
     monitoring: MonitoringEntry | None = None  # v1.1

@@ -178,8 +178,11 @@ _UNAVAILABLE = {
     ErrorClass.CIRCUIT_OPEN: ("provider_failing", True),
     ErrorClass.QUOTA_EXHAUSTED: ("provider_quota_exhausted", False),
     ErrorClass.KEY_MISSING: ("provider_key_missing", False),
+    ErrorClass.BUDGET_UNKNOWN: ("budget_unknown", True),
+    ErrorClass.UNPRICED: ("model_price_unknown", False),
 }
 _A_PERSON_MUST_ACT_S = 30.0
+_CLIENTS_WAIT_S = 60.0  # a longer Retry-After is not honoured: they would ask at once, and again
 _RATES = frozenset({ErrorClass.RATE_LIMITED, ErrorClass.LIMITED})
 # the code of a request that is at fault, where the provider's own word for it is not given
 _REQUEST_CODES = {
@@ -199,12 +202,23 @@ def of_provider(exc: ProviderError) -> ApiError:
         return ApiError(
             429, exc.message, "rate_limit_error", code="rate_limit_exceeded", headers=headers
         )
+    if exc.error_class is ErrorClass.BUDGET_SPENT:
+        return _of_budget(exc)
     if exc.error_class in _UNAVAILABLE:
         code, retry = _UNAVAILABLE[exc.error_class]
         after = exc.retry_after_s if retry else _A_PERSON_MUST_ACT_S
         return unavailable(exc.message, code, retry_after=_seconds(after), retry=retry)
     status, code = _OF_PROVIDER[exc.error_class]
     return ApiError(status, exc.message, SERVER, code=code)
+
+
+def _of_budget(exc: ProviderError) -> ApiError:
+    """Return OpenAI's word for an account without credit; its clients wait a minute at most."""
+    headers = {"retry-after": _seconds(exc.retry_after_s)}
+    if (exc.retry_after_s or 0.0) > _CLIENTS_WAIT_S:
+        headers["x-should-retry"] = "false"
+    quota = "insufficient_quota"
+    return ApiError(429, exc.message, quota, code=quota, headers=headers)
 
 
 def _seconds(retry_after_s: float | None) -> str:

@@ -3,6 +3,8 @@
 from agent_runtime.app.asgi import Headers
 from agent_runtime.cost import money
 from agent_runtime.cost.accounts import Accounts
+from agent_runtime.cost.budget import State
+from agent_runtime.cost.levels import Level
 from agent_runtime.providers.base import Json
 from agent_runtime.providers.receipt import Cache, Receipt
 
@@ -10,13 +12,18 @@ COST = "x-agentsystem-cost-usd"
 COUNT = "x-agentsystem-cost-count"
 SESSION_COST = "x-agentsystem-session-cost-usd"
 CACHE = "x-agentsystem-cache"
-ALL = (COST, COUNT, SESSION_COST, CACHE)
+BUDGET = "x-agentsystem-budget"
+DEGRADED = "x-agentsystem-degraded"
+ALL = (COST, COUNT, SESSION_COST, CACHE, BUDGET, DEGRADED)
 """A sibling's answer passes on with them: the pod that calls the provider knows them."""
 
 _UNKNOWN = "unknown"  # never 0
 _OF_CACHE: dict[Cache | None, Headers] = {
     None: [],
     **{outcome: [(CACHE.encode(), outcome.value.encode())] for outcome in Cache},
+}
+_OF_BUDGET: dict[State, Headers] = {
+    state: [(BUDGET.encode(), state.name.lower().encode())] for state in State
 }
 
 
@@ -43,12 +50,22 @@ def headers(receipt: Receipt, agent: str, accounts: Accounts) -> Headers:
         SESSION_COST: None if nano is None else money.usd(nano),
     }
     told = [(name.encode(), value.encode()) for name, value in found.items() if value is not None]
-    return [*told, *of_cache(receipt)]
+    return [*told, *early(receipt, accounts)]
 
 
-def of_cache(receipt: Receipt) -> Headers:
+def early(receipt: Receipt, accounts: Accounts) -> Headers:
     """Return how the answer came about, which is known as soon as it begins."""
-    return _OF_CACHE[receipt.cache]
+    cached = _OF_CACHE[receipt.cache]
+    if accounts.budget is None:
+        return cached
+    lacks = level(receipt)
+    degraded = [(DEGRADED.encode(), lacks.encode())] if lacks else []
+    return [*cached, *_OF_BUDGET[accounts.budget.state], *degraded]
+
+
+def level(receipt: Receipt) -> str | None:
+    """Return what the answer lacks because the budget is low, None if nothing."""
+    return Level.CACHED_ANSWER.label if receipt.cache is Cache.STALE else receipt.degraded
 
 
 def cost(receipt: Receipt) -> str:

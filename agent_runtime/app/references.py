@@ -7,7 +7,7 @@ still told everything else that is wrong with it.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from agent_runtime.app import references_guard
+from agent_runtime.app import references_budget, references_guard
 from agent_runtime.problems import Problem
 
 _SECTION_OF = {"OpenAI": "openAI", "Anthropic": "anthropic", "Scripted": "scripted"}
@@ -113,4 +113,5 @@ RULES = (
     _sections_match_their_type,
     _entry_exists,
     references_guard.check,
+    references_budget.check,
 )

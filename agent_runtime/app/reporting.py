@@ -1,4 +1,4 @@
-"""What this process says of itself over the channel: load, providers, routes.
+"""What this process says of itself over the channel: load, providers, routes, budget.
 
 Read from what is counted anyway, once a second; nothing here is on the way of a request.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from agent_runtime.app.admission import Admission
 from agent_runtime.app.contract import RouteEntry
-from agent_runtime.channel.report import Load, ProviderNow, Report, RouteNow
+from agent_runtime.channel.report import BudgetNow, Load, ProviderNow, Report, RouteNow
 from agent_runtime.memory.base import StoreUnavailable
 from agent_runtime.memory.sessions import Sessions
 from agent_runtime.observability.load import LoadWindow
@@ -88,12 +88,14 @@ class Reporter:
         admission: Admission,
         sessions: Sessions | None,
         *,
+        budget: Callable[[], BudgetNow] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._standing = standing
         self._load = load
         self._admission = admission
         self._sessions = sessions
+        self._budget = budget
         self._clock = clock
         self._looked_at = float("-inf")
         self._session_count: int | None = None
@@ -103,7 +105,9 @@ class Reporter:
         if self._clock() - self._looked_at >= LOOK_EVERY_S:
             self._looked_at = self._clock()
             await self._look()
-        return Report(self._load_now(), self._standing.of_providers(), self._standing.of_routes())
+        providers, routes = self._standing.of_providers(), self._standing.of_routes()
+        budget = None if self._budget is None else self._budget()
+        return Report(self._load_now(), providers, routes, budget)
 
     def _load_now(self) -> Load:
         admission = self._admission

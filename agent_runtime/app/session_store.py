@@ -30,6 +30,12 @@ def default(surroundings: Surroundings) -> SessionsEntry:
     return SessionsEntry.model_validate({"store": store})
 
 
+def path_of(entry: SessionsEntry, config: Config, surroundings: Surroundings) -> Path:
+    """Return where store SQLite has its file."""
+    default = surroundings.state_home / "agentsystem" / config.namespace / config.system
+    return Path(entry.path) if entry.path else default / "sessions.db"
+
+
 async def opened(
     entry: SessionsEntry, config: Config, surroundings: Surroundings, stores: Stores
 ) -> SessionStore:
@@ -43,8 +49,7 @@ async def opened(
         case "Memory":
             return MemoryStore(Retention(ttl_s, max_turns, max_bytes=_MEMORY_BYTES))
         case "SQLite":
-            default = surroundings.state_home / "agentsystem" / config.namespace / config.system
-            path = Path(entry.path) if entry.path else default / "sessions.db"
+            path = path_of(entry, config, surroundings)
             return await open_store(path, Retention(ttl_s, max_turns))
         case "Redis":
             assert stores.redis is not None  # noqa: S101  # `references` has seen to it

@@ -38,12 +38,26 @@ class RouteNow(msgspec.Struct, frozen=True, omit_defaults=True):
     recent: bool = False
 
 
+class BudgetNow(msgspec.Struct, frozen=True):
+    """How this process finds the budget that all pods of its system share; amounts in USD."""
+
+    state: str
+    """Available, Warning, Degraded, Exhausted or Unknown."""
+    spent: str
+    reserved: str
+    amount: str
+    until: str
+    """When the period ends, RFC 3339."""
+
+
 class Report(msgspec.Struct, tag="report", frozen=True, omit_defaults=True):
     """Everything that is said at once."""
 
     load: Load
     providers: tuple[ProviderNow, ...] = ()
     routes: tuple[RouteNow, ...] = ()
+    budget: BudgetNow | None = None
+    """Absent without a budget."""
 
 
 class Hello(msgspec.Struct, tag="hello", frozen=True):

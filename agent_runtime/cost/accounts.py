@@ -9,8 +9,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from agent_runtime.cost import money
+from agent_runtime.cost.budget import State
 from agent_runtime.observability.metrics import Metrics
 from agent_runtime.providers.receipt import Receipt
 
@@ -30,10 +32,26 @@ class Payee:
     model: str
 
 
+class Budgeted(Protocol):
+    """Who knows how the budget is."""
+
+    @property
+    def state(self) -> State:
+        """The budget's state."""
+
+
 class Accounts:
     """Of one process."""
 
-    def __init__(self, metrics: Metrics, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.time,
+        budget: Budgeted | None = None,
+    ) -> None:
+        self.budget = budget
+        """Who keeps to the budget, if there is one."""
         self._metrics = metrics.money
         self._clock = clock
         self._sessions: OrderedDict[tuple[str, str, str], int] = OrderedDict()

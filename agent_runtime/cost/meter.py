@@ -9,10 +9,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from agent_runtime.agents.reply import ReplyBuilder
-from agent_runtime.cost import prices
+from agent_runtime.cost import bounds, prices
 from agent_runtime.cost.accounts import Accounts, Payee
 from agent_runtime.cost.estimate import Estimator
-from agent_runtime.cost.prices import Counts, Price
+from agent_runtime.cost.keeper import Hold, Keeper
+from agent_runtime.cost.prices import FREE, Counts, Price
 from agent_runtime.providers.base import (
     Answer,
     Chunk,
@@ -35,27 +36,32 @@ class Rate:
 
     def charge(
         self, accounts: Accounts, asked: Prompt | Texts, counts: Counts, *, estimated: bool
-    ) -> None:
-        """Charge what was counted to whoever asked."""
+    ) -> int:
+        """Charge what was counted to whoever asked; return what it cost, 0 if that is not known."""
         if self.price is None:
             accounts.without_price(asked.receipt, self.payee)
-            return
+            return 0
         nano = self.price.nano(counts)
         accounts.charge(asked.receipt, asked.agent, self.payee, nano, estimated=estimated)
+        return nano
 
 
 class Metered:
     """Wraps a provider."""
 
-    def __init__(self, rate: Rate, inner: Provider, accounts: Accounts) -> None:
+    def __init__(
+        self, rate: Rate, inner: Provider, accounts: Accounts, keeper: Keeper | None = None
+    ) -> None:
+        """`keeper`: nothing is asked that the budget has no room for."""
         self._rate = rate
         self._inner = inner
         self._accounts = accounts
+        self._keeper = None if rate.price == FREE else keeper
         self._estimator = Estimator()
 
     async def complete(self, prompt: Prompt) -> Answer:
         """Return the inner provider's answer, charged."""
-        bill = self._open(prompt)
+        bill = await self._open(prompt)
         try:
             answer = await self._inner.complete(bill.prompt)
         except ProviderError as exc:
@@ -64,12 +70,15 @@ class Metered:
         except BaseException:  # cancelled: the model may have answered
             bill.abandoned(None)
             raise
-        bill.answered(answer.message, None if answer.estimated else answer.usage)
-        return answer
+        else:
+            bill.answered(answer.message, None if answer.estimated else answer.usage)
+            return answer
+        finally:
+            bill.close()
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
         """Yield the inner provider's chunks; the last one when the answer is charged."""
-        bill = self._open(prompt)
+        bill = await self._open(prompt)
         reply = ReplyBuilder()
         charged = False
         try:
@@ -88,25 +97,54 @@ class Metered:
             if not charged:
                 bill.abandoned(reply.message())
             raise
+        finally:
+            bill.close()
 
     async def embed(self, texts: Texts) -> Vectors:
         """Return the inner provider's vectors, charged; what failed costs nothing."""
-        found = await self._inner.embed(texts)
-        counts = prices.counts_of(found.usage)
-        self._rate.charge(self._accounts, texts, counts, estimated=False)
+        hold = None
+        if self._keeper is not None:
+            hold = await self._reserved(self._keeper, bounds.of_texts(texts))
+        nano = 0
+        try:
+            found = await self._inner.embed(texts)
+            counts = prices.counts_of(found.usage)
+            nano = self._rate.charge(self._accounts, texts, counts, estimated=False)
+        finally:
+            if hold is not None:
+                hold.settle(nano)
         return found
 
-    def _open(self, prompt: Prompt) -> "_Bill":
-        return _Bill(self._rate, prompt, self._accounts, self._estimator)
+    async def _open(self, prompt: Prompt) -> "_Bill":
+        hold = None
+        if self._keeper is not None:
+            options, most = bounds.of(prompt, self._rate.payee.model)
+            hold = await self._reserved(self._keeper, most)
+            prompt = replace(prompt, options=options)
+        return _Bill(self._rate, prompt, self._accounts, self._estimator, hold)
+
+    async def _reserved(self, keeper: Keeper, most: Counts) -> Hold:
+        """Reserve what a call can cost, or raise why it may not be made."""
+        payee, price = self._rate.payee, self._rate.price
+        if price is None:
+            raise keeper.unpriced(payee)
+        return await keeper.reserve(payee, price.most_nano(most))
 
 
 class _Bill:
     """What one call of a provider will be charged; exactly one of its three ends comes."""
 
     def __init__(
-        self, rate: Rate, prompt: Prompt, accounts: Accounts, estimator: Estimator
+        self,
+        rate: Rate,
+        prompt: Prompt,
+        accounts: Accounts,
+        estimator: Estimator,
+        hold: Hold | None,
     ) -> None:
+        """`hold`: what was reserved for it."""
         self.prompt = prompt
+        self._hold = hold
         self._rate = rate
         self._accounts = accounts
         self._estimator = estimator
@@ -150,4 +188,11 @@ class _Bill:
         )
 
     def _charge(self, counts: Counts, *, estimated: bool) -> None:
-        self._rate.charge(self._accounts, self.prompt, counts, estimated=estimated)
+        nano = self._rate.charge(self._accounts, self.prompt, counts, estimated=estimated)
+        if self._hold is not None:
+            self._hold.settle(nano)
+
+    def close(self) -> None:
+        """Give back what was reserved and nothing was charged of."""
+        if self._hold is not None:
+            self._hold.settle(0)

@@ -3,26 +3,26 @@
 1 USD is 10**9; a double counts without gaps up to 2**53, which is 9 million USD.
 """
 
+import math
 import re
 from decimal import Decimal
 
 USD = 10**9
-DECIMAL_PATTERN = r"[0-9]{1,7}([.][0-9]{1,6})?"
-_DECIMAL = re.compile(DECIMAL_PATTERN)
+_DECIMAL = re.compile(r"[0-9]{1,6}([.][0-9]{1,9})?")
 
 
 def scaled(text: str, unit: int) -> int:
-    """Return a decimal such as "0.075" in units of which `unit` make a whole one, exactly.
+    """Return a decimal such as "0.075" in units of which `unit` make a whole one, rounded up.
 
-    "0.075" with 10**6 is 75000. Raises ValueError for anything else than up to seven digits, with
-    up to six behind the point.
+    "0.075" with 10**6 is 75000. Raises ValueError for anything else than up to six digits, with up
+    to nine behind the point.
     """
     if not _DECIMAL.fullmatch(text):
         raise ValueError(
-            'is not an amount; write a quoted decimal such as "2.50", with up to 6 digits behind'
-            " the point"
+            'is not an amount; write a quoted decimal such as "2.50", with up to 6 digits before'
+            " the point and 9 behind it"
         )
-    return int(Decimal(text) * unit)
+    return math.ceil(Decimal(text) * unit)
 
 
 def usd(nano: int) -> str:

@@ -5,7 +5,7 @@ A model that it does not know has no price, which is not the price 0.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 import orjson
@@ -51,6 +51,11 @@ class Price:
         )
         return -(-pico // 1000)
 
+    def most_nano(self, counts: Counts) -> int:
+        """Return what tokens cost if each of the prompt is of the dearest kind."""
+        dearest = max(self.input, self.cache_write, self.cache_read)
+        return replace(self, input=dearest).nano(counts)
+
 
 FREE = Price(0, 0, 0, 0)
 """Of scripted answers."""
@@ -86,17 +91,23 @@ def _count(holder: Json, key: str) -> int:
 
 
 class PriceTable:
-    """Prices by model."""
+    """Prices by model; what a system pays itself comes first, and is by provider and model."""
 
-    def __init__(self, rows: Mapping[str, Price]) -> None:
+    def __init__(
+        self,
+        rows: Mapping[str, Price],
+        own: Mapping[tuple[str, str], Price] | None = None,
+    ) -> None:
         self._rows = rows
+        self._own = own or {}
 
-    def of(self, model: str) -> Price | None:
+    def of(self, model: str, provider: str = "") -> Price | None:
         """Return a model's price; a dated snapshot without a row has that of its family."""
-        if (found := self._rows.get(model)) is not None:
-            return found
-        family = _SNAPSHOT.sub("", model) if _SNAPSHOT.search(model) else model
-        return self._rows.get(family)
+        family = _SNAPSHOT.sub("", model)
+        for name in (model, family):
+            if (own := self._own.get((provider, name))) is not None:
+                return own
+        return self._rows.get(model) or self._rows.get(family)
 
 
 def _of_row(row: Mapping[str, str]) -> Price:
@@ -117,6 +128,6 @@ _SHIPPED = _read()
 """Read with the module: later an event loop would have to wait for the file."""
 
 
-def table() -> PriceTable:
-    """Return the shipped prices."""
-    return PriceTable(_SHIPPED)
+def table(own: Mapping[tuple[str, str], Price] | None = None) -> PriceTable:
+    """Return the shipped prices, and a system's own before them."""
+    return PriceTable(_SHIPPED, own)

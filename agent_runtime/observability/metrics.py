@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from agent_runtime.observability.budget_metrics import BudgetMetrics
 from agent_runtime.observability.cache_metrics import CacheMetrics
 from agent_runtime.observability.genai_metrics import GenAiMetrics
 from agent_runtime.observability.guard_metrics import GuardMetrics
@@ -94,6 +95,8 @@ class Metrics:
         self.load = LoadWindow()
         self.pii = PiiMetrics(reg)
         self.guard = GuardMetrics(reg)
+        self.budget: BudgetMetrics | None = None
+        """Only where there is a budget."""
         self.money = MoneyMetrics(reg)
         self.cache = CacheMetrics(reg)
         self.genai = GenAiMetrics(reg)

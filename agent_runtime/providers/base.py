@@ -92,6 +92,9 @@ class ErrorClass(StrEnum):
     BROKEN = "broken"  # the stream ended before the answer did
     LIMITED = "limited"  # not asked, since our own limit for it was reached
     CIRCUIT_OPEN = "circuit_open"  # not asked, since it has failed again and again
+    BUDGET_SPENT = "budget_spent"  # not asked, since the budget has no room for it
+    BUDGET_UNKNOWN = "budget_unknown"  # not asked, since nobody knows what is left of the budget
+    UNPRICED = "unpriced"  # not asked, since there is a budget and its model has no known price
 
 
 class ProviderError(Exception):

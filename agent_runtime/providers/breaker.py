@@ -18,7 +18,7 @@ from agent_runtime.providers.base import (
     Texts,
     Vectors,
 )
-from agent_runtime.providers.failures import CONDUCT
+from agent_runtime.providers.failures import CONDUCT, UNAFFORDABLE
 
 ERRORS = 5
 """So many errors in a row open it, however fast they come."""
@@ -29,7 +29,7 @@ PROBE_AFTER_S = 3.0
 """How soon a provider that healed is asked again; with the probe's own time it is back in 5 s."""
 
 
-_NOT_ASKED = frozenset({ErrorClass.KEY_MISSING, ErrorClass.LIMITED, ErrorClass.UNSUPPORTED})
+_NOT_ASKED = UNAFFORDABLE | {ErrorClass.KEY_MISSING, ErrorClass.LIMITED, ErrorClass.UNSUPPORTED}
 """Failures that come from us: they say nothing about the provider, not even that it lives."""
 
 

@@ -57,7 +57,14 @@ CONDUCT: Mapping[ErrorClass, Conduct] = {
     ErrorClass.LIMITED: Conduct(fall_back=True),
     # waiting for the probe would only pile up requests
     ErrorClass.CIRCUIT_OPEN: Conduct(fall_back=True),
+    # a cheaper model of the chain may fit, or one that costs nothing
+    ErrorClass.BUDGET_SPENT: Conduct(fall_back=True),
+    ErrorClass.BUDGET_UNKNOWN: Conduct(fall_back=True),
+    ErrorClass.UNPRICED: Conduct(fall_back=True),
 }
+
+UNAFFORDABLE = frozenset({ErrorClass.BUDGET_SPENT, ErrorClass.BUDGET_UNKNOWN, ErrorClass.UNPRICED})
+"""What the budget refused; the provider was not asked, so it says nothing about it."""
 
 
 _CODES = {

@@ -26,7 +26,8 @@ class Receipt:
     """Of one request; its providers, their retries and fallbacks add to it."""
 
     __slots__ = (
-        "cache", "cost_nano", "estimated", "may_look", "may_share", "session", "tenant", "unpriced",
+        "cache", "cost_nano", "degraded", "estimated", "may_look", "may_share", "session", "tenant",
+        "unpriced",
     )  # fmt: skip
 
     def __init__(self, *, tenant: str = "", session: str = "") -> None:
@@ -40,6 +41,8 @@ class Receipt:
         """Whether something was answered by a model whose price is unknown."""
         self.cache: Cache | None = None
         """What the cache did; None without one."""
+        self.degraded: str | None = None
+        """What the answer lacks because the budget is low: a `cost.levels.Level`; None: nothing."""
         self.may_look = True
         """Whether the caller takes an answer that was given before."""
         self.may_share = True

@@ -25,7 +25,7 @@ from agent_runtime.providers.base import (
     Texts,
     Vectors,
 )
-from agent_runtime.providers.failures import CONDUCT
+from agent_runtime.providers.failures import CONDUCT, UNAFFORDABLE
 
 ROUNDS = 3
 """More would add load to what fails, and time to what a caller waits for."""
@@ -105,7 +105,7 @@ class Route:
         raise attempts.told()
 
 
-_NOT_ASKED = frozenset({ErrorClass.CIRCUIT_OPEN, ErrorClass.LIMITED, ErrorClass.UNSUPPORTED})
+_NOT_ASKED = UNAFFORDABLE | {ErrorClass.CIRCUIT_OPEN, ErrorClass.LIMITED, ErrorClass.UNSUPPORTED}
 _NO_EMBEDDER = (
     "no provider of this agent makes embeddings; ask an agent whose route begins with a model for "
     "embeddings, at a provider of type OpenAI or Scripted"
@@ -141,7 +141,7 @@ class _Attempts:
         """Return the failure worth telling: what waiting cannot cure, else the last.
 
         A breaker that is open only repeats what others were told before, and what one API does not
-        know, or one limit does not allow, says nothing about the others.
+        know, or one limit or the budget does not allow, says nothing about the others.
         """
         failures = [*self._earlier, *(failure for _, failure in self._failures)]
         for lasting in (ErrorClass.KEY_MISSING, ErrorClass.CONTEXT_TOO_LONG):

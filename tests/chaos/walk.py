@@ -91,7 +91,8 @@ _FULL: Object = {
         {
             "name": "chat",
             "chain": [{"provider": "canned"}, {"provider": "hosted", "model": "small-1"}],
-        }
+        },
+        {"name": "cheap", "chain": [{"provider": "canned"}]},
     ],
     "agents": [
         builders.agent("front", replicas=1, resources=_RESOURCES, env=_ENV),
@@ -124,6 +125,23 @@ _FULL: Object = {
                 {"name": "order", "pattern": "ORD-\\d{6}", "policy": "Hash", "restore": False}
             ],
         },
+    },
+    "budget": {
+        "amount": "25.00",
+        "period": "Month",
+        "warnAt": 70,
+        "degradeAt": 85,
+        "degradeRoute": "cheap",
+        "prices": [
+            {
+                "provider": "hosted",
+                "model": "small-1",
+                "input": "0.15",
+                "output": "0.6",
+                "cacheWrite": "0.2",
+                "cacheRead": "0.05",
+            }
+        ],
     },
     "cache": {"ttl": "5m", "maxEntries": 500},
     "monitoring": {

@@ -298,6 +298,29 @@ def _guard(draw: st.DrawFn) -> Json:
     return guard
 
 
+_usd = st.from_regex("[1-9][0-9]{0,5}([.][0-9]{1,6})?", fullmatch=True)
+
+
+@st.composite
+def _budget(draw: st.DrawFn, routes: list[Json]) -> Json:
+    """A budget, with prices of some of what the routes ask."""
+    targets = [target for route in routes for target in route["chain"] if target.get("model")]
+    asked = {(target["provider"], target["model"]) for target in targets}
+    price = st.fixed_dictionaries({"input": _usd, "output": _usd}, optional={"cacheRead": _usd})
+    priced = draw(st.lists(st.sampled_from(sorted(asked)), unique=True)) if asked else []
+    warn_at = draw(st.integers(1, 100))
+    return {
+        "amount": draw(_usd),
+        "period": draw(st.sampled_from(["Day", "Month"])),
+        "warnAt": warn_at,
+        "degradeAt": draw(st.integers(warn_at, 100)),
+        "prices": [
+            {"provider": provider, "model": model, **draw(price)} for provider, model in priced
+        ],
+        **({"degradeRoute": draw(st.sampled_from(routes))["name"]} if draw(st.booleans()) else {}),
+    }
+
+
 @st.composite
 def specs(draw: st.DrawFn) -> Json:
     """Return the spec of a valid AgentSystem."""
@@ -318,12 +341,22 @@ def specs(draw: st.DrawFn) -> Json:
         spec["workflow"] = {"entry": draw(entries)}
     if tier != "Development" or draw(st.booleans()):
         spec["guard"] = draw(_guard())
-    for field, values in (
-        ("runtime", runtimes), ("network", networks), ("cache", _cache), ("paused", st.booleans())
-    ):  # fmt: skip
-        if draw(st.booleans()):
-            spec[field] = draw(values)
-    return spec
+    return spec | draw(_extras(spec, store))
+
+
+@st.composite
+def _extras(draw: st.DrawFn, spec: Json, store: str) -> Json:
+    """Fields that a spec may have and that no other of its fields needs."""
+    alone_on_disk = len(spec["agents"]) == 1 and store == "SQLite" and "sessions" in _memory(spec)
+    values = {"runtime": runtimes, "network": networks, "cache": _cache, "paused": st.booleans()}
+    if alone_on_disk or "redis" in spec.get("stores", {}):
+        values["budget"] = _budget(spec["routes"])
+    return {field: draw(value) for field, value in values.items() if draw(st.booleans())}
+
+
+def _memory(spec: Json) -> Json:
+    found: Json = spec.get("memory", {})
+    return found
 
 
 @st.composite

@@ -83,9 +83,12 @@ class TransitionRule:
 
 @dataclass(frozen=True, slots=True)
 class MapList:
-    """Marks a list whose items `key` tells apart: server-side apply merges item by item."""
+    """Marks a list whose items `keys` tell apart: server-side apply merges item by item."""
 
-    key: str
+    keys: tuple[str, ...]
+
+    def __init__(self, *keys: str) -> None:
+        object.__setattr__(self, "keys", keys)
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -93,7 +96,7 @@ class MapList:
         """Add the list type of the CRD."""
         return handler(schema) | {
             "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": [self.key],
+            "x-kubernetes-list-map-keys": list(self.keys),
         }
 
 
@@ -168,21 +171,22 @@ def _violations(model: ApiModel, at: Location, *, stored: bool) -> Iterator[tupl
         if isinstance(value, ApiModel):
             yield from _violations(value, here, stored=stored)
         elif isinstance(value, tuple):
-            yield from _list_violations(value, here, _map_key(info.metadata), stored=stored)
+            yield from _list_violations(value, here, _map_keys(info.metadata), stored=stored)
 
 
-def _map_key(metadata: list[Any]) -> str | None:
-    return next((mark.key for mark in metadata if isinstance(mark, MapList)), None)
+def _map_keys(metadata: list[Any]) -> tuple[str, ...]:
+    return next((mark.keys for mark in metadata if isinstance(mark, MapList)), ())
 
 
 def _list_violations(
-    items: tuple[Any, ...], at: Location, key: str | None, *, stored: bool
+    items: tuple[Any, ...], at: Location, keys: tuple[str, ...], *, stored: bool
 ) -> Iterator[tuple[Location, str]]:
     seen = set()
     for index, item in enumerate(items):
-        if key and (name := getattr(item, key)) in seen:
-            yield (*at, index), f"{key} is used twice: {name}; give each item its own"
-        elif key:
-            seen.add(name)
+        name = " ".join(str(getattr(item, key)) for key in keys)
+        if keys and name in seen:
+            said = " and ".join(keys)
+            yield (*at, index), f"{said} is used twice: {name}; give each item its own"
+        seen.add(name)
         if isinstance(item, ApiModel):
             yield from _violations(item, (*at, index), stored=stored)

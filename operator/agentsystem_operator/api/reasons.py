@@ -55,6 +55,11 @@ class ConditionType(_Documented):
         "No pod that was heard in the last 10 s has trouble with a provider. It never changes "
         "Ready; absent when the operator runs without a channel.",
     )
+    BUDGET_AVAILABLE = (
+        "BudgetAvailable",
+        "Something is left of spec.budget. It never changes Ready; absent without a budget, and "
+        "when the operator runs without a channel.",
+    )
 
 
 class ConditionStatus(_Documented):
@@ -63,6 +68,16 @@ class ConditionStatus(_Documented):
     TRUE = ("True", "The condition holds.")
     FALSE = ("False", "The condition does not hold.")
     UNKNOWN = ("Unknown", "It could not be told.")
+
+
+class BudgetState(_Documented):
+    """How far spec.budget is used, as the pods that share its ledger say."""
+
+    AVAILABLE = ("Available", "Less than warnAt.")
+    WARNING = ("Warning", "At least warnAt; nothing else changes.")
+    DEGRADED = ("Degraded", "At least degradeAt: answers cost less.")
+    EXHAUSTED = ("Exhausted", "All of it: what costs money is refused until the next period.")
+    UNKNOWN = ("Unknown", "No pod was heard, or those that were cannot reach the ledger.")
 
 
 class ProviderState(_Documented):
@@ -166,6 +181,22 @@ class Reason(_Documented):
     )
     NO_POD_HEARD = (
         "NoPodHeard",
-        "Of at least one provider no pod was heard: there is none, it was started before the "
-        "channel existed, or its connection to the operator fails.",
+        "Of at least one provider, or of the budget, no pod was heard: there is none, it was "
+        "started before the channel existed, or its connection to the operator fails.",
+    )
+
+    BUDGET_LEFT = ("BudgetLeft", "Less of the budget is used than warnAt.")
+    BUDGET_LOW = ("BudgetLow", "At least warnAt percent of the budget is used.")
+    BUDGET_DEGRADED = (
+        "BudgetDegraded",
+        "At least degradeAt percent of the budget is used: answers cost less.",
+    )
+    BUDGET_EXHAUSTED = (
+        "BudgetExhausted",
+        "The budget is used up: what costs money is refused until the next period. The message "
+        "says since when and until when.",
+    )
+    LEDGER_UNREACHABLE = (
+        "LedgerUnreachable",
+        "Pods were heard, but they cannot reach the ledger of the budget (spec.stores.redis).",
     )

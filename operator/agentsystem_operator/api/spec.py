@@ -8,8 +8,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from agentsystem_operator.api import guard_rules, rules, tiers, types
+from agentsystem_operator.api import budget_rules, guard_rules, rules, tiers, types
 from agentsystem_operator.api.base import ApiModel, MapList, RuledModel
+from agentsystem_operator.api.budget import Budget
 from agentsystem_operator.api.cache import Cache
 from agentsystem_operator.api.endpoint import Azure, ProviderLimits
 from agentsystem_operator.api.guard import Auth, Guard
@@ -237,12 +238,14 @@ class AgentSystemSpec(RuledModel):
     """Connections beyond those that the operator opens by itself."""
     guard: Guard = Guard()
     """What protects the system and the people who use it."""
+    budget: Budget | None = None
+    """What all models of the system may cost together; absent: as much as is asked for."""
     cache: Cache | None = None
     """Answers that are kept and given again; absent: every request is answered by a model."""
     monitoring: Monitoring = Monitoring()
     """How the agents are seen from outside, beside their metrics and logs."""
 
-    RULES: ClassVar = (*rules.SPEC, *guard_rules.SPEC)
+    RULES: ClassVar = (*rules.SPEC, *guard_rules.SPEC, *budget_rules.SPEC)
     TRANSITIONS: ClassVar = rules.SPEC_TRANSITIONS
 
     @property

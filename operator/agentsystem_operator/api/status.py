@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, ConfigDict, Field, PlainSerializer
 
 from agentsystem_operator.api.base import ApiModel, MapList
-from agentsystem_operator.api.reasons import ConditionStatus, ProviderState
+from agentsystem_operator.api.reasons import BudgetState, ConditionStatus, ProviderState
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -36,7 +36,8 @@ class Condition(_Reported):
     """One aspect of the system's state; see the table of conditions and reasons."""
 
     type: Annotated[str, Field(max_length=64)]
-    """Available, Ready, Progressing, ConfigValid, Degraded, Paused, Stalled or ProvidersHealthy."""
+    """Available, Ready, Progressing, ConfigValid, Degraded, Paused, Stalled, ProvidersHealthy or
+    BudgetAvailable."""
     status: ConditionStatus
     """True, False or Unknown."""
     reason: Word
@@ -105,6 +106,17 @@ class ProviderStatus(_Reported):
     """The class of failure with which it did, as in `agent_provider_errors_total`."""
 
 
+class BudgetStatus(_Reported):
+    """How far the budget is used, as the pods say that share its ledger."""
+
+    state: BudgetState
+    """Available, Warning, Degraded, Exhausted or Unknown."""
+    since: Timestamp
+    """When it came into this state, as far as the operator noticed."""
+    reason: Word | None = None
+    """Why it is Unknown: ledger_unreachable; absent when no pod was heard."""
+
+
 class RouteStatus(_Reported):
     """Where one route that agents use leads now."""
 
@@ -136,3 +148,5 @@ class AgentSystemStatus(_Reported):
     """Each provider that an agent's route leads to; absent without a channel."""
     routes: Annotated[tuple[RouteStatus, ...], Field(max_length=50), MapList("name")] | None = None
     """Each route that an agent uses; absent without a channel."""
+    budget: BudgetStatus | None = None
+    """The budget; absent without one, and without a channel."""

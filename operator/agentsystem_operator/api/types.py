@@ -31,6 +31,7 @@ LABEL_KEY_PATTERN = (
 )
 LABEL_VALUE_PATTERN = "^([a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?)?$"
 HEADER_VALUE_PATTERN = "^[!-~]([ -~]*[!-~])?$"
+USD_PATTERN = "^[0-9]{1,6}([.][0-9]{1,6})?$"
 RATIO_PATTERN = "^(0([.][0-9]{1,6})?|1([.]0{1,6})?)$"
 API_VERSION_PATTERN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?$"
 PORT_NAME_PATTERN = "^([0-9]+-)*[0-9]*[a-z](-?[a-z0-9])*$"
@@ -63,6 +64,10 @@ PATTERN_MEANS: dict[str, str] = {
     LABEL_KEY_PATTERN: "must be a label key such as team or example.com/team",
     LABEL_VALUE_PATTERN: "must be a label value (letters, digits, '-', '_', '.'; at most 63)",
     HEADER_VALUE_PATTERN: "must be printable ASCII without blanks at its ends",
+    USD_PATTERN: (
+        'must be an amount of USD in quotes such as "2.50", with up to 6 digits before and after'
+        " the point"
+    ),
     RATIO_PATTERN: "must be a number from 0 to 1 such as 0.05, in quotes",
     API_VERSION_PATTERN: "must be a version of Azure's API such as 2024-10-21",
     PORT_NAME_PATTERN: "must be a port number or the name of a container port",

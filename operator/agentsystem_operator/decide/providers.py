@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from agentsystem_operator.api.reasons import ProviderState
+from agentsystem_operator.api.budget import Budget
+from agentsystem_operator.api.reasons import BudgetState, ProviderState
 from agentsystem_operator.api.spec import AgentSystemSpec
+from agentsystem_operator.decide import budget as budgets
 from agentsystem_operator.decide import damping
 from agentsystem_operator.model.heard import Choice, Heard, Statement, Unrest
 
@@ -51,12 +53,14 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """All providers and routes that agents use, as they are reported."""
+    """All that pods told of, as it is reported: providers, routes and the budget."""
 
     providers: tuple[Finding, ...]
     routes: tuple[Way, ...]
     unrest: Mapping[str, Unrest]
     look_again: datetime | None = None
+    budget: budgets.Finding | None = None
+    """None where there is no budget."""
 
 
 def of_system(
@@ -74,12 +78,14 @@ def of_system(
     judge = _Judge(heard, reported, unrest, now)
     findings = [judge.provider(name) for name in names]
     ways = [judge.route(name, chain) for name, chain in chains.items()]
-    done = [*findings, *ways]
+    money = [judge.budget(spec.budget)] if spec.budget else []
+    done = [*findings, *ways, *money]
     return Outlook(
         tuple(finding for finding, _, _ in findings),
         tuple(way for way, _, _ in ways),
         {key: past for _, (key, past), _ in done if past != Unrest()},
         min((again for _, _, again in done if again is not None), default=None),
+        money[0][0] if money else None,
     )
 
 
@@ -125,8 +131,10 @@ def favourites(choices: Mapping[Choice, int]) -> Mapping[str, int]:
 
 
 def _chains(spec: AgentSystemSpec) -> Mapping[str, tuple[str, ...]]:
-    """Return the providers of each route that an agent uses."""
+    """Return the providers of each route that an agent uses, or may as its budget runs out."""
     used = {agent.route for agent in spec.agents}
+    if spec.budget and spec.budget.degrade_route:
+        used.add(spec.budget.degrade_route)
     return {
         route.name: tuple(dict.fromkeys(link.provider for link in route.chain))
         for route in spec.routes
@@ -184,6 +192,19 @@ class _Judge:
         way = Way(name, active if shown.now else before, chain[0])
         return way, (key, shown.unrest), shown.look_again
 
+    def budget(
+        self, declared: Budget
+    ) -> tuple[budgets.Finding, tuple[str, Unrest], datetime | None]:
+        past = self.unrest.get(budgets.KEY, Unrest())
+        if (again := self._listens_until()) is not None:
+            before = budgets.as_reported(self.reported, declared)
+            unheard = budgets.Finding(BudgetState.UNKNOWN, self.now, declared=declared)
+            return before or unheard, (budgets.KEY, past), again
+        finding, past, look_again = budgets.of_system(
+            declared, self.heard.budget, reported=self.reported, past=past, now=self.now
+        )
+        return finding, (budgets.KEY, past), look_again
+
     def _new(self, name: str, state: ProviderState, reason: str) -> Finding:
         return Finding(name, state, self.now, reason)
 
@@ -200,7 +221,8 @@ def as_reported(reported: Mapping[str, Any]) -> Outlook:
         Way(str(e.get("name")), str(e.get("active", "")), str(e.get("active", "")))
         for e in _entries(reported, "routes")
     )
-    return Outlook(tuple(each for each in found if each), tuple(ways), {})
+    money = budgets.as_reported(reported, None)
+    return Outlook(tuple(each for each in found if each), tuple(ways), {}, budget=money)
 
 
 def _finding(name: str, entry: Mapping[str, Any] | None) -> Finding | None:

@@ -22,7 +22,7 @@ def used(
     """Return the servers that something uses: a declared one that nothing uses rolls no pod.
 
     `providers` are those that the pods may ask; their limits are kept together in Redis, as the
-    answers of the cache are, and what pods count that limit their callers (`counts`).
+    answers of the cache are, and what pods count together (`counts`): requests of callers, money.
     """
     store = sessions.store if sessions else None
     limited = any(each.endpoint is not None and each.endpoint.limits for each in providers)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentsystem_operator.api.budget import Budget
 from agentsystem_operator.api.cache import Cache
 from agentsystem_operator.api.guard import Auth, Guard
 from agentsystem_operator.api.kubernetes import EnvVar, ResourceRequirements
@@ -54,8 +55,12 @@ class Workload:
     siblings: tuple[str, ...]
     """The other agents; known to the entry only, so that adding one rolls no other."""
     route: Route
+    budget: Budget | None
+    """With the prices of what the agent may ask."""
+    cheaper: Route | None
+    """The route that is used instead as the budget runs out, where that is another one."""
     providers: tuple[Provider, ...]
-    """Those of the route's chain, each once, in order of first use."""
+    """Those of the routes' chains, each once, in order of first use."""
     instructions: str
     answers: Mapping[str, str]
     """Scripts of those providers that take one from a ConfigMap."""
@@ -160,9 +165,12 @@ def _of_agent(
     defaults: Defaults,
 ) -> Workload:
     agent = spec.agents[index]
-    route = next(route for route in spec.routes if route.name == agent.route)
-    providers = _chain_of(route, spec.providers)
+    route = _route(spec, agent.route)
+    cheaper = _cheaper(spec, agent)
+    providers = _asked(spec, (route, cheaper) if cheaper else (route,))
     said = _Said(
+        budget=_budget(spec, route, cheaper),
+        cheaper=cheaper,
         siblings=_siblings(spec, agent),
         instructions=_instructions(agent, texts),
         answers=_answers(providers, texts),
@@ -179,6 +187,8 @@ def _of_agent(
         is_entry=agent.name == spec.entry,
         siblings=said.siblings,
         route=route,
+        budget=said.budget,
+        cheaper=cheaper,
         providers=providers,
         instructions=said.instructions,
         answers=said.answers,
@@ -217,6 +227,8 @@ def _given(spec: AgentSystemSpec, agent: Agent, defaults: Defaults) -> Given:
 class _Said:
     """What a workload says that does not stand in the agent's own part of the spec."""
 
+    budget: Budget | None
+    cheaper: Route | None
     siblings: tuple[str, ...]
     instructions: str
     answers: Mapping[str, str]
@@ -247,6 +259,8 @@ def _declared(
         "siblings": list(said.siblings),
         # what came later is here only where it is used: the hash of others stays what it was
         **({"guard": guard} if guard else {}),
+        **({"budget": said.budget.stated()} if said.budget else {}),
+        **({"cheaper": said.cheaper.stated()} if said.cheaper else {}),
         **({"cache": spec.cache.stated()} if spec.cache else {}),
         **({"monitoring": monitoring} if (monitoring := spec.monitoring.stated()) else {}),
     }
@@ -254,7 +268,8 @@ def _declared(
 
 def _stores(spec: AgentSystemSpec, agent: Agent, providers: Iterable[Provider]) -> Stores:
     sessions, counts = spec.memory.sessions, _counts(spec, agent)
-    return stores.used(spec.stores, sessions, providers, cache=spec.cache, counts=counts)
+    shared = counts or spec.budget is not None
+    return stores.used(spec.stores, sessions, providers, cache=spec.cache, counts=shared)
 
 
 def _counts(spec: AgentSystemSpec, agent: Agent) -> bool:
@@ -280,9 +295,29 @@ def _siblings(spec: AgentSystemSpec, agent: Agent) -> tuple[str, ...]:
     return tuple(sorted(other.name for other in spec.agents if other.name != agent.name))
 
 
-def _chain_of(route: Route, providers: tuple[Provider, ...]) -> tuple[Provider, ...]:
-    by_name = {provider.name: provider for provider in providers}
-    return tuple(by_name[name] for name in dict.fromkeys(t.provider for t in route.chain))
+def _route(spec: AgentSystemSpec, name: str) -> Route:
+    return next(route for route in spec.routes if route.name == name)
+
+
+def _cheaper(spec: AgentSystemSpec, agent: Agent) -> Route | None:
+    name = spec.budget and spec.budget.degrade_route
+    return _route(spec, name) if name and name != agent.route else None
+
+
+def _asked(spec: AgentSystemSpec, routes: Iterable[Route]) -> tuple[Provider, ...]:
+    by_name = {provider.name: provider for provider in spec.providers}
+    names = dict.fromkeys(target.provider for route in routes for target in route.chain)
+    return tuple(by_name[name] for name in names)
+
+
+def _budget(spec: AgentSystemSpec, route: Route, cheaper: Route | None) -> Budget | None:
+    """Return the budget without prices of what the agent never asks: those roll no pod of it."""
+    if spec.budget is None:
+        return None
+    chains = (*route.chain, *(cheaper.chain if cheaper else ()))
+    asked = {(target.provider, target.model) for target in chains}
+    prices = tuple(p for p in spec.budget.prices if (p.provider, p.model) in asked)
+    return spec.budget.model_copy(update={"prices": prices})
 
 
 def _instructions(agent: Agent, texts: Texts) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from agentsystem_operator.api.reasons import ProviderState
+from agentsystem_operator.api.reasons import BudgetState, ProviderState
 from agentsystem_operator.model.references import SystemKey
 
 
@@ -59,20 +59,23 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one pod says of the providers and routes that it uses."""
+    """What one pod says of the providers and routes that it uses, and of the budget."""
 
     providers: Mapping[str, Statement] = field(default_factory=dict)
     routes: Mapping[str, Choice] = field(default_factory=dict)
+    budget: BudgetState | None = None
+    """None where there is no budget."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What all pods of one system said: how many said what, by provider and by route."""
+    """What all pods of one system said: how many of them said what."""
 
     listening_since: datetime
     """Since when anybody could be heard: before that, silence means nothing."""
     providers: Mapping[str, Mapping[Statement, int]] = field(default_factory=dict)
     routes: Mapping[str, Mapping[Choice, int]] = field(default_factory=dict)
+    budget: Mapping[BudgetState, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from agentsystem_operator.api.budget import Budget
 from agentsystem_operator.api.cache import Cache
 from agentsystem_operator.api.guard import Guard
 from agentsystem_operator.api.spec import (
@@ -36,6 +37,7 @@ NEWER = {
     "endpoint": "v1.1",
     "stores": "v1.1",
     "guard": "v1.1",
+    "budget": "v1.1",
     "cache": "v1.1",
     "monitoring": "v1.1",
 }
@@ -87,11 +89,12 @@ def of_workload(workload: Workload) -> dict[str, Any]:
         "entry": workload.agent.name,
         "agents": [_agent(workload.agent, workload.instructions)],
         "siblings": siblings,
-        "routes": [_route(workload.route)],
+        "routes": [_route(route) for route in (workload.route, workload.cheaper) if route],
         "providers": _providers(workload.providers, workload.answers, IN_POD),
         "sessions": _sessions(workload.sessions, IN_POD, shared=workload.shares_sessions),
         **_stores(workload.stores, IN_POD),
         **_guard(guard.config_of(workload), workload.guard, IN_POD),
+        **_budget(workload.budget),
         **_cache(workload.cache),
         **monitoring_config.of_otlp(workload.otlp, IN_POD.keys),
     }
@@ -107,7 +110,7 @@ def render_config(
 ) -> dict[str, Any]:
     """Return one config with every agent of the system, to be served by a single process."""
     workloads = of_system(spec, texts, owner=Owner(key, ""), pinned={}, defaults=defaults)
-    routes = {w.route.name: w.route for w in workloads}
+    routes = {r.name: r for w in workloads for r in (w.route, w.cheaper) if r}
     providers = {p.name: p for w in workloads for p in w.providers}
     answers = {name: text for w in workloads for name, text in w.answers.items()}
     # they differ in nothing else than whether their providers' limits are kept in Redis
@@ -124,6 +127,7 @@ def render_config(
         "sessions": _sessions(workloads[0].sessions, places, shared=True),
         **_stores(shares.stores, places),
         **_guard(guard.config_on_laptop(spec), spec.guard, places),
+        **_budget(spec.budget),
         **_cache(spec.cache),
         **monitoring_config.of_otlp(spec.monitoring.otlp, places.keys),
     }
@@ -141,6 +145,7 @@ def _contract(providers: Iterable[Provider], workload: Workload) -> str:
         "endpoint": any(map(_is_special, providers)),
         "stores": workload.stores != Stores(),
         "guard": bool(guard.config_of(workload) or workload.guard.encryption or workload.guard.pii),
+        "budget": workload.budget is not None,
         "cache": workload.cache is not None,
         "monitoring": workload.otlp is not None,
     }
@@ -223,6 +228,11 @@ def _guard(callers: Mapping[str, Any], declared: Guard, places: Places) -> dict[
     if declared.pii is not None:
         body["pii"] = pii_config.of_pii(declared.pii, places.keys)
     return {"guard": body} if body else {}
+
+
+def _budget(declared: Budget | None) -> dict[str, Any]:
+    """Return the section `budget`, or nothing when there is none."""
+    return {"budget": declared.body()} if declared else {}
 
 
 def _cache(declared: Cache | None) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import TypeVar
 
 from agentsystem_operator import ports
-from agentsystem_operator.decide import providers
+from agentsystem_operator.api.reasons import BudgetState
+from agentsystem_operator.decide import budget, providers
 from agentsystem_operator.model.heard import Choice, Heard, Load, Said, Speaker, Statement
 from agentsystem_operator.model.references import SystemKey
 
@@ -52,19 +53,23 @@ class _Counts:
     pods: int = 0
     providers: dict[str, Counter[Statement]] = field(default_factory=dict)
     routes: dict[str, Counter[Choice]] = field(default_factory=dict)
+    budget: Counter[BudgetState] = field(default_factory=Counter)
     told: object = None
     """What followed from them when the system was last due."""
 
     def verdict(self) -> object:
         """Return what follows from them, for comparison: most changes of a pod change nothing."""
         states = {name: providers.judged(said) for name, said in self.providers.items()}
-        return states, {name: _ranks(said) for name, said in self.routes.items()}
+        routes = {name: _ranks(said) for name, said in self.routes.items()}
+        return states, routes, budget.judged(+self.budget)
 
     def add(self, said: Said, by: int) -> None:
         for name, statement in said.providers.items():
             _count(self.providers, name, statement, by)
         for name, choice in said.routes.items():
             _count(self.routes, name, choice, by)
+        if said.budget is not None:
+            self.budget[said.budget] += by
 
 
 def _ranks(choices: Mapping[Choice, int]) -> Mapping[str, int]:
@@ -121,6 +126,7 @@ class HeardTable:
             self._since,
             {name: dict(counter) for name, counter in counts.providers.items()},
             {name: dict(counter) for name, counter in counts.routes.items()},
+            dict(+counts.budget),
         )
 
     def heard(self, speaker: Speaker, load: Load, said: Said) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from agentsystem_operator.api.reasons import ConditionType, Reason
+from agentsystem_operator.decide import budget
 from agentsystem_operator.decide.pins import HeldBack
 from agentsystem_operator.decide.providers import Outlook
 from agentsystem_operator.decide.rollout import Stage
@@ -82,7 +83,13 @@ def _outlook(outlook: Outlook) -> dict[str, Any]:
             {"name": each.name, **({"active": each.active} if each.active else {})}
             for each in outlook.routes
         ],
+        **({} if outlook.budget is None else {"budget": _budget(outlook.budget)}),
     }
+
+
+def _budget(found: budget.Finding) -> dict[str, Any]:
+    said = {"state": found.state.value, "since": conditions.rfc3339(found.since)}
+    return {**said, "reason": found.reason} if found.reason else said
 
 
 def weigh(wanted: Status, previous: Status, *, report: Report, past: Remembered) -> Writing:

@@ -9,7 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from agentsystem_operator.api.reasons import ConditionStatus, ConditionType, ProviderState, Reason
+from agentsystem_operator.api.reasons import (
+    BudgetState,
+    ConditionStatus,
+    ConditionType,
+    ProviderState,
+    Reason,
+)
+from agentsystem_operator.decide import budget
 from agentsystem_operator.decide.providers import Finding, Outlook
 from agentsystem_operator.decide.rollout import Stage
 from agentsystem_operator.status.report import Report, Row
@@ -34,11 +41,12 @@ class Verdict:
 
 def all_of(report: Report) -> Mapping[ConditionType, Verdict]:
     """Return every condition of the system, in the order in which they are shown."""
-    return {
-        kind: judge(report)
-        for kind, judge in _JUDGES.items()
-        if kind is not ConditionType.PROVIDERS_HEALTHY or report.outlook is not None
+    outlook = report.outlook
+    told = {
+        ConditionType.PROVIDERS_HEALTHY: outlook is not None,
+        ConditionType.BUDGET_AVAILABLE: outlook is not None and outlook.budget is not None,
     }
+    return {kind: judge(report) for kind, judge in _JUDGES.items() if told.get(kind, True)}
 
 
 def available(report: Report) -> Verdict:
@@ -169,6 +177,43 @@ def _detours(outlook: Outlook) -> str:
     return f"; {_some(told, separator='; ')}" if told else ""
 
 
+def budget_available(report: Report) -> Verdict:
+    """Return whether something is left of the budget; the times move only with its state."""
+    found = report.outlook.budget if report.outlook else None
+    if found is None:
+        return Verdict(U, Reason.NO_POD_HEARD, "there is no budget")
+    since = f"since {rfc3339(found.since)}"
+    declared = found.declared
+    if found.state is BudgetState.UNKNOWN:
+        if found.reason == budget.UNREACHABLE:
+            told = f"the pods cannot reach the ledger (spec.stores.redis) {since}"
+            return Verdict(U, Reason.LEDGER_UNREACHABLE, told)
+        return Verdict(U, Reason.NO_POD_HEARD, f"no pod that counts is heard {since}")
+    status, reason = _BUDGETS[found.state]
+    if declared is None:
+        return Verdict(status, reason, f"the budget is {found.state} {since}")
+    amount = f"{declared.amount} USD a {declared.period.lower()}"
+    told = {
+        BudgetState.AVAILABLE: f"less than {declared.warn_at} % of {amount} are used",
+        BudgetState.WARNING: f"at least {declared.warn_at} % of {amount} are used {since}",
+        BudgetState.DEGRADED: (
+            f"at least {declared.degrade_at} % of {amount} are used {since}; answers cost less"
+        ),
+        BudgetState.EXHAUSTED: f"{amount} are used up {since}",
+    }[found.state]
+    if found.state is BudgetState.EXHAUSTED and found.until:
+        told += f"; what costs money is refused until {rfc3339(found.until)}"
+    return Verdict(status, reason, told)
+
+
+_BUDGETS = {
+    BudgetState.AVAILABLE: (T, Reason.BUDGET_LEFT),
+    BudgetState.WARNING: (T, Reason.BUDGET_LOW),
+    BudgetState.DEGRADED: (T, Reason.BUDGET_DEGRADED),
+    BudgetState.EXHAUSTED: (F, Reason.BUDGET_EXHAUSTED),
+}
+
+
 def rfc3339(moment: datetime) -> str:
     """Return a moment as Kubernetes writes it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -209,6 +254,7 @@ def _some(texts: list[str], *, separator: str = ", ") -> str:
 
 _JUDGES: Mapping[ConditionType, Callable[[Report], Verdict]] = {
     ConditionType.AVAILABLE: available,
+    ConditionType.BUDGET_AVAILABLE: budget_available,
     ConditionType.CONFIG_VALID: config_valid,
     ConditionType.DEGRADED: degraded,
     ConditionType.PAUSED: paused,

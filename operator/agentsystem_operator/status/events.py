@@ -6,8 +6,14 @@ The shell sends equal ones once; the messages hold nothing that moves.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from agentsystem_operator.api.reasons import ConditionStatus, ConditionType, ProviderState, Reason
-from agentsystem_operator.decide import providers
+from agentsystem_operator.api.reasons import (
+    BudgetState,
+    ConditionStatus,
+    ConditionType,
+    ProviderState,
+    Reason,
+)
+from agentsystem_operator.decide import budget, providers
 from agentsystem_operator.model import names
 from agentsystem_operator.model.actions import Action, Apply, Delete, Scale, Why
 from agentsystem_operator.model.evaluation import Event, EventType
@@ -21,6 +27,9 @@ _TROUBLE = {
     ConditionType.DEGRADED: ConditionStatus.FALSE,
 }
 """The status of each condition that is no trouble."""
+_SPENDING = (
+    Reason.BUDGET_LOW, Reason.BUDGET_DEGRADED, Reason.BUDGET_EXHAUSTED, Reason.LEDGER_UNREACHABLE,
+)  # fmt: skip
 
 
 def of_pass(
@@ -35,7 +44,7 @@ def of_pass(
 
 
 def of_relief(report: Report, previous: Mapping[str, Any]) -> Iterator[Event]:
-    """Yield an Event for each provider that was reported as failing and is Healthy now."""
+    """Yield an Event for whatever was reported as failing and is well: providers, the budget."""
     if report.outlook is None:
         return
     before = {e.name: e.state for e in providers.as_reported(previous).providers}
@@ -44,6 +53,11 @@ def of_relief(report: Report, previous: Mapping[str, Any]) -> Iterator[Event]:
         if failed and each.state is ProviderState.HEALTHY:
             told = f"provider '{each.name}' answers again since {rfc3339(each.since)}"
             yield Event(EventType.NORMAL, Reason.PROVIDERS_ANSWER.value, told, "Evaluate")
+    money, was = report.outlook.budget, budget.as_reported(previous, None)
+    spent = was is not None and was.state in (BudgetState.DEGRADED, BudgetState.EXHAUSTED)
+    if spent and money is not None and money.state is BudgetState.AVAILABLE:
+        told = f"the budget is available again since {rfc3339(money.since)}"
+        yield Event(EventType.NORMAL, Reason.BUDGET_LEFT.value, told, "Evaluate")
 
 
 def told_of_kept(events: Sequence[Event], message: str) -> tuple[Event, ...]:
@@ -65,6 +79,9 @@ def _troubles(verdicts: Mapping[ConditionType, Verdict]) -> Iterator[Event]:
     # Unknown is how every system begins, and what the end of its last pod makes of it.
     if outlook is not None and outlook.status is ConditionStatus.FALSE:
         yield Event(EventType.WARNING, outlook.reason.value, outlook.message, "Evaluate")
+    money = verdicts.get(ConditionType.BUDGET_AVAILABLE)
+    if money is not None and money.reason in _SPENDING:
+        yield Event(EventType.WARNING, money.reason.value, money.message, "Evaluate")
 
 
 def _of_action(action: Action, *, stood: bool) -> Iterator[Event]:

@@ -2,6 +2,7 @@
 
 from tests.contract.api.table import (
     bounds,
+    budget,
     cache,
     endpoints,
     guard,
@@ -26,6 +27,7 @@ CASES = (
     *network.CASES,
     *stores.CASES,
     *bounds.CASES,
+    *budget.CASES,
     *pii.CASES,
     *guard.CASES,
     *cache.CASES,

@@ -14,6 +14,7 @@ from agent_runtime.channel import link
 from agent_runtime.channel import report as wire
 from agent_runtime.channel.folder import Address, Credentials
 from agentsystem_operator.adapters.channel import authority, messages
+from agentsystem_operator.api.reasons import BudgetState
 from agentsystem_operator.model.heard import Load, Said
 from agentsystem_operator.shell.clock import SystemClock
 from tests.contract.channel import rig
@@ -81,6 +82,7 @@ def _said(report: dict[str, Any]) -> Said:
             for p in report["providers"]
         },
         {r["name"]: choice(**{k: r[k] for k in r if k in _ROUTE}) for r in report["routes"]},
+        BudgetState(report["budget"]["state"]) if "budget" in report else None,
     )
 
 

@@ -81,7 +81,7 @@ def test_every_shipped_row_is_dated_and_names_its_source() -> None:
         assert Decimal(row["cacheWrite"]) >= Decimal(row["input"])
 
 
-@pytest.mark.parametrize("text", ["", "1.", ".5", "-1", "1e3", "1.1234567", "12345678", "\u0661"])
+@pytest.mark.parametrize("text", ["", "1.", ".5", "-1", "1e3", "1.1234567891", "1234567", "\u0661"])
 def test_only_plain_decimals_are_amounts(text: str) -> None:
     with pytest.raises(ValueError, match="is not an amount"):
         money.scaled(text, money.USD)

@@ -6,12 +6,13 @@ import msgspec
 from msgspec import Meta
 
 from agentsystem_operator.adapters.channel.tokens import TOKEN_BYTES, Refusal
-from agentsystem_operator.api.reasons import ProviderState
+from agentsystem_operator.api.reasons import BudgetState, ProviderState
 from agentsystem_operator.model.heard import Choice, Load, Said, Statement
 
 PROTOCOL = "v1.0"
 
 _STATES = {state.value: state for state in ProviderState}
+_BUDGETS = {state.value: state for state in BudgetState}
 _NAME = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 Name = Annotated[str, Meta(max_length=63, pattern=_NAME)]
 Reason = Annotated[str, Meta(max_length=32, pattern="^[a-z_]*$")]
@@ -70,21 +71,29 @@ class RouteNow(msgspec.Struct, frozen=True):
     recent: bool = False
 
 
+class BudgetNow(msgspec.Struct, frozen=True):
+    """How the pod finds the budget in the ledger."""
+
+    state: Literal["Available", "Warning", "Degraded", "Exhausted", "Unknown"]
+
+
 class Report(msgspec.Struct, tag="report", frozen=True):
-    """What a pod says once a second, and at once when a provider changes."""
+    """What a pod says once a second, and at once when a provider or the budget changes."""
 
     load: LoadNow
     providers: Annotated[tuple[ProviderNow, ...], Meta(max_length=20)] = ()
     routes: Annotated[tuple[RouteNow, ...], Meta(max_length=50)] = ()
+    budget: BudgetNow | None = None
 
     def said(self) -> Said:
-        """Return what was said of providers and routes, as the core knows it."""
+        """Return what was said of providers, routes and budget, as the core knows it."""
         return Said(
             {
                 each.name: Statement(_STATES[each.state], each.reason, each.recent)
                 for each in self.providers
             },
             {each.name: Choice(each.active, each.recent) for each in self.routes},
+            _BUDGETS[self.budget.state] if self.budget else None,
         )
 
 
