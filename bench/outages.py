@@ -17,10 +17,14 @@ from typing import Any
 
 import aiohttp
 
+from agent_runtime.cost import money
 from bench import processes, report
-from tests.contract.runtime import outages
+from tests.contract.runtime import charges, outages
 
-HEAD = ("outage", "asked", "whole answers", "error frames", "slowest", "answers billed")
+HEAD = (
+    "outage", "asked", "whole answers", "error frames", "slowest", "answers billed",
+    "billed, USD", "charged for answers, USD", "in the ledger, USD",
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,31 +50,41 @@ def run(options: argparse.Namespace) -> Iterator[report.Grid]:
 def _line(
     options: argparse.Namespace, name: str, fault: dict[str, Any], plain: bool
 ) -> tuple[str, ...]:
-    control_port = processes.free_port()
+    control_port, metrics_port = processes.free_port(), processes.free_port()
+    ports = (control_port, metrics_port)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         control = {"rules": [outages.rule(fault)]}
         with processes.simulator(control, control_port=control_port) as (port, _):
             url = f"http://127.0.0.1:{port}"
             document = outages.config(url, place, "OpenAI", "Anthropic")
+            document["budget"] = outages.BUDGET
             (place / "config.json").write_text(json.dumps(document))
-            with processes.runtime(place / "config.json") as (served, _):
-                asked = _measured(f"http://127.0.0.1:{served}", control_port, options, plain=plain)
-                told, billed = asyncio.run(asked)
+            file = place / "config.json"
+            with processes.runtime(file, metrics_port=metrics_port) as (served, _):
+                asked = _measured(f"http://127.0.0.1:{served}", ports, options, plain=plain)
+                told, counts, metrics = asyncio.run(asked)
     return (
         name,
         str(sum(told.outcomes.values())),
         str(told.answered),
         str(told.outcomes["error frame"]),
         f"{told.slowest_s:.2f} s",
-        str(billed),
+        str(counts["completed"]),
+        money.usd(charges.billed(counts)),
+        money.usd(charges.reported(metrics)),
+        money.usd(charges.settled(metrics)),
     )
 
 
 async def _measured(
-    url: str, control_port: int, options: argparse.Namespace, *, plain: bool
-) -> tuple[outages.Told, int]:
+    url: str, ports: tuple[int, int], options: argparse.Namespace, *, plain: bool
+) -> tuple[outages.Told, dict[str, Any], str]:
+    """Return how requests ended, what the simulator counted, and the runtime's metrics."""
     told = await outages.load(url, options.seconds, per_second=options.rate, plain=plain)
-    counts = f"http://127.0.0.1:{control_port}/control/counts"
-    async with aiohttp.ClientSession() as http, http.get(counts) as answer:
-        return told, int((await answer.json())["completed"])
+    counts, metrics = (f"http://127.0.0.1:{port}" for port in ports)
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{counts}/control/counts") as answer:
+            counted = await answer.json()
+        async with http.get(f"{metrics}/metrics") as answer:
+            return told, counted, await answer.text()

@@ -86,11 +86,11 @@ def redis() -> Iterator[int]:
 
 
 @contextmanager
-def runtime(config: Path) -> Iterator[tuple[int, int]]:
-    """A real `agent-runtime serve`: its port and pid."""
-    port = free_port()
+def runtime(config: Path, *, metrics_port: int = 0) -> Iterator[tuple[int, int]]:
+    """A real `agent-runtime serve`: its port and pid; its metrics are at any port if at none."""
+    port, metrics_port = free_port(), metrics_port or free_port()
     command = [sys.executable, "-m", "agent_runtime", "serve", "--config", str(config)]
-    ports = ["--host", "127.0.0.1", "--port", str(port), "--metrics-port", str(free_port())]
+    ports = ["--host", "127.0.0.1", "--port", str(port), "--metrics-port", str(metrics_port)]
     with serving([*command, *ports], port) as pid:
         yield port, pid
 

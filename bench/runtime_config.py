@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent_runtime.app.contract import Config
 from agent_runtime.guard import api_keys
 from agent_runtime.guard.principal import Priority, Role
 
@@ -54,11 +53,6 @@ def caller() -> Caller:
     )
 
 
-def knows(section: str) -> bool:
-    """Return whether this runtime's config has a section: not every version has all of them."""
-    return any(section in (name, field.alias) for name, field in Config.model_fields.items())
-
-
 def write(folder: Path, name: str, document: dict[str, Any]) -> Path:
     """Write a config."""
     file = folder / f"{name}.json"
@@ -97,15 +91,14 @@ def proxied(
             "ttlSeconds": 3600, "maxTurns": TURNS, "shared": True,
         },
         "guard": guard,
+        "budget": BUDGET,
     }  # fmt: skip
     if redis_port is not None:
         document["stores"] = {"redis": {"host": "127.0.0.1", "port": redis_port}}
-    if knows("budget"):
-        document["budget"] = BUDGET
     return document
 
 
-BUDGET: dict[str, Any] = {"amount": "1000000", "period": "Monthly"}
+BUDGET: dict[str, Any] = {"amount": "999999", "period": "Month"}
 """So much that it never stops anybody, and every request is reserved and settled all the same."""
 CACHE: dict[str, Any] = {"ttlSeconds": 3600, "maxEntries": 1000}
 
@@ -113,11 +106,11 @@ CACHE: dict[str, Any] = {"ttlSeconds": 3600, "maxEntries": 1000}
 def hits(folder: Path, who: Caller) -> dict[str, Any]:
     """Return the config of a runtime that has nearly every answer in its cache."""
     callers = {"file": _secret(folder, "callers", who.line)}
-    document = CANNED | {
+    return CANNED | {
         "contract": "v1.1",
         "guard": {"auth": {"type": "APIKey", "apiKeys": callers}},
+        "cache": CACHE,
     }
-    return document | {"cache": CACHE} if knows("cache") else document
 
 
 def _secret(folder: Path, name: str, line: str) -> str:

@@ -47,9 +47,8 @@ def measure(
     rows = [*_rows_of_the_provider(seen)]
     for side in sides:
         rows += _rows_of(side.name, seen)
-    budget = "budget" if runtime_config.knows("budget") else "no budget (this version has none)"
     load = (
-        f"{options.seconds:g} s each; API keys, sessions, {budget}, PII masked and restored, "
+        f"{options.seconds:g} s each; API keys, sessions, budget, PII masked and restored, "
         "metrics; server on one core, client, simulator and Redis on another; litellm "
         + (f"{litellm_proxy.VERSION}: a master key, and nothing else of these" if litellm else why)
     )

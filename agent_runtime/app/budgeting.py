@@ -59,15 +59,8 @@ def own_prices(entry: BudgetEntry | None) -> Mapping[tuple[str, str], Price]:
 
 
 def now(keeper: Keeper) -> BudgetNow:
-    """Return what the channel is told; while the state is unknown, with what was seen last."""
-    state, totals = keeper.state, keeper.totals
-    return BudgetNow(
-        state=state.name.title(),
-        spent=money.usd(totals.settled),
-        reserved=money.usd(totals.reserved),
-        amount=money.usd(keeper.budget.amount_nano),
-        until=f"{keeper.ends:%Y-%m-%dT%H:%M:%SZ}",
-    )
+    """Return what the channel is told."""
+    return BudgetNow(keeper.state.name.title())
 
 
 def _budget(entry: BudgetEntry) -> Budget:

@@ -8,7 +8,7 @@ from agent_runtime.app.contract_types import Name
 from agent_runtime.cost import money
 from agent_runtime.problems import Strict
 
-MAX_PRICES = 100
+MAX_PRICES = 50
 _MAX_DIGITS = 16  # six before the point, the point, nine behind it
 
 

@@ -39,15 +39,13 @@ class RouteNow(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class BudgetNow(msgspec.Struct, frozen=True):
-    """How this process finds the budget that all pods of its system share; amounts in USD."""
+    """How this process finds the budget that all pods of its system share.
+
+    Amounts are metrics: a status that told them would move with every request.
+    """
 
     state: str
     """Available, Warning, Degraded, Exhausted or Unknown."""
-    spent: str
-    reserved: str
-    amount: str
-    until: str
-    """When the period ends, RFC 3339."""
 
 
 class Report(msgspec.Struct, tag="report", frozen=True, omit_defaults=True):

@@ -11,10 +11,10 @@ from tests.kube import Kube
 
 
 def ask(
-    kube: Kube, ns: str, system: str, text: str, *, session: str = "", model: str = ""
+    kube: Kube, ns: str, system: str, text: str, *, session: str = "", model: str = "", **more: Any
 ) -> httpx.Response:
-    """Send one message to a system's entry and return the answer."""
-    body: dict[str, Any] = {"messages": [{"role": "user", "content": text}]}
+    """Send one message, with more of OpenAI's fields, to a system's entry; return the answer."""
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": text}], **more}
     if model:
         body["model"] = model
     return kube.http.post(

@@ -2,64 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
 from tests import builders
-from tests.e2e import connections, load
+from tests.e2e import load, simulator
 from tests.kube import Kube, conditions, eventually, is_true
 
 FAILS_WITHIN_S, HEALS_WITHIN_S = 5.0, 10.0
 PER_SECOND = 10
 LOOK_EVERY_S = 0.1
-_ORDER = """
-import sys, urllib.request
-url, order = "http://127.0.0.1:8101/control", sys.argv[1].encode()
-request = urllib.request.Request(url, order, method="PUT")
-request.add_header("content-type", "application/json")
-urllib.request.urlopen(request, timeout=5).read()
-"""
 OUTAGE = {"rules": [{"match": {}, "fault": {"kind": "status", "status": 503}}]}
 HEALED: dict[str, Any] = {"rules": []}
 
 
-def simulator(ns: str) -> dict[str, Any]:
-    """A provider: the runtime image has one."""
-    body = connections.pod(ns, "sim", "")
-    (container,) = body["spec"]["containers"]
-    container |= {
-        "command": ["agent-runtime", "simulate"],
-        "readinessProbe": {"httpGet": {"path": "/health", "port": 8100}, "periodSeconds": 1},
-    }
-    return body
-
-
-def service(ns: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "sim", "namespace": ns},
-        "spec": {"selector": {"app": "sim"}, "ports": [{"name": "http", "port": 8100}]},
-    }
-
-
 def shop(ns: str) -> dict[str, Any]:
-    sim = {"name": "sim", "type": "OpenAI", "openAI": {"baseURL": f"http://sim.{ns}.svc:8100/v1"}}
     chain = [{"provider": "sim", "model": "any"}, {"provider": "canned"}]
     return builders.system(
         "shop",
         ns,
         agents=[builders.agent(replicas=2)],
-        providers=[sim, {"name": "canned", "type": "Scripted", "scripted": {}}],
+        providers=[simulator.provider(ns), {"name": "canned", "type": "Scripted", "scripted": {}}],
         routes=[{"name": "chat", "chain": chain}],
     )
-
-
-def order(kube: Kube, ns: str, what: dict[str, Any]) -> float:
-    """Give the simulator an order; returns when it took it."""
-    kube.kubectl("exec", "-n", ns, "sim", "--", "python3", "-c", _ORDER, json.dumps(what))
-    return time.monotonic()
 
 
 def told(kube: Kube, ns: str) -> tuple[str, str]:
@@ -79,10 +44,7 @@ def within(kube: Kube, ns: str, want: tuple[str, str], since: float, limit_s: fl
 
 
 def test_an_outage_is_told_in_five_seconds_and_its_end_in_ten(operator: Kube, ns: str) -> None:
-    # A new namespace refuses pods for some tenths of a second.
-    eventually("taken", lambda: operator.try_apply(simulator(ns)).is_success, within_s=30)
-    operator.apply(service(ns))
-    operator.kubectl("wait", "-n", ns, "--for=condition=Ready", "pod/sim", "--timeout=60s")
+    simulator.start(operator, ns)
     operator.apply(shop(ns))
     eventually(
         "ready", lambda: is_true(operator.get("AgentSystem", "shop", ns), "Ready"), within_s=90
@@ -92,11 +54,11 @@ def test_an_outage_is_told_in_five_seconds_and_its_end_in_ten(operator: Kube, ns
     url = f"http://shop.{ns}.svc:8000/v1/chat/completions"
     client = load.start(operator, ns, url, per_second=PER_SECOND, seconds=60)
 
-    failed_at = order(operator, ns, OUTAGE)
+    failed_at = simulator.order(operator, ns, OUTAGE)
     noticed_s = within(operator, ns, ("False", "ProviderDown"), failed_at, FAILS_WITHIN_S)
     described = operator.kubectl("describe", "asys", "shop", "-n", ns)
     ready = is_true(operator.get("AgentSystem", "shop", ns), "Ready")
-    healed_at = order(operator, ns, HEALED)
+    healed_at = simulator.order(operator, ns, HEALED)
     cured_s = within(operator, ns, well, healed_at, HEALS_WITHIN_S)
 
     print(f"noticed after {noticed_s:.1f} s, cured after {cured_s:.1f} s")  # noqa: T201

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from tests.contract.runtime import serving
+from tests.contract.runtime.charges import PRICE
 
 FAILS_AFTER_S = 0.5
 """What the runtime allows the provider that fails."""
@@ -42,6 +43,14 @@ MIDWAY: dict[str, dict[str, Any]] = {
     "truncated": {"kind": "truncate", "afterChunks": 2},
     "an error": {"kind": "errorBody", "afterChunks": 2},
 }
+BUDGET: dict[str, Any] = {
+    "amount": "999",
+    "prices": [
+        {"provider": "first", "model": "failing", **PRICE},
+        {"provider": "second", "model": "healthy", **PRICE},
+    ],
+}
+"""More than an outage can cost; so a ledger has each charge."""
 
 
 @dataclass

@@ -11,6 +11,7 @@ import pytest
 
 from agent_runtime.app import receipts
 from agent_runtime.cost import money, prices
+from tests.contract.runtime import charges
 from tests.contract.runtime.serving import config, serving
 from tests.contract.runtime.simulated import Simulated, simulating
 
@@ -56,12 +57,6 @@ async def ask(url: str, text: str, **more: Any) -> tuple[Any, str]:
         return response.headers, await response.text()
 
 
-def of(text: str, key: str) -> int:
-    """Return the sum of a counter's samples in dollars, as nano."""
-    lines = (line for line in text.splitlines() if line.startswith(key))
-    return round(sum(float(line.rpartition(" ")[2]) for line in lines) * money.USD)
-
-
 @pytest.mark.parametrize("kind", MODELS)
 async def test_the_cost_of_an_answer_is_what_its_provider_bills(kind: str, tmp_path: Path) -> None:
     async with (
@@ -77,7 +72,7 @@ async def test_the_cost_of_an_answer_is_what_its_provider_bills(kind: str, tmp_p
         assert headers[receipts.COST] == headers[receipts.SESSION_COST] == money.usd(cost)
         assert cost == price.nano(counts) > 0
         assert receipts.COUNT not in headers
-        assert of(await served.metrics(), 'agent_cost_usd_total{agent="front"') == cost
+        assert charges.of(await served.metrics(), 'agent_cost_usd_total{agent="front"') == cost
 
 
 async def test_a_stream_tells_its_cost_with_its_usage(tmp_path: Path) -> None:
@@ -117,7 +112,7 @@ async def test_broken_streams_cost_what_the_provider_counts_within_15_percent(
             _, answer = await ask(served.url, text, stream=True)
             assert "provider_broke_off" in answer
         output = (await simulated.counts())["broken"]["outputTokens"]
-        estimated = of(await served.metrics(), f'{COST}count="estimated"')
+        estimated = charges.of(await served.metrics(), f'{COST}count="estimated"')
         await simulated.order(answers=REPEATED)
         for text in TEXTS:  # for what the provider counts of these prompts
             await ask(served.url, text, stream=True)

@@ -78,12 +78,17 @@ class BudgetNow(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, tag="report", frozen=True):
-    """What a pod says once a second, and at once when a provider or the budget changes."""
+    """What a pod says once a second, and at once when a provider changes."""
 
     load: LoadNow
     providers: Annotated[tuple[ProviderNow, ...], Meta(max_length=20)] = ()
     routes: Annotated[tuple[RouteNow, ...], Meta(max_length=50)] = ()
     budget: BudgetNow | None = None
+
+    @property
+    def verdicts(self) -> tuple[object, ...]:
+        """All that `said` is made of: what changes seldom."""
+        return self.providers, self.routes, self.budget
 
     def said(self) -> Said:
         """Return what was said of providers, routes and budget, as the core knows it."""

@@ -245,7 +245,7 @@ class Session:
 
     def _report(self, speaker: Speaker, report: Report) -> None:
         last, self._last = self._last, report
-        if last is None or (last.providers, last.routes) != (report.providers, report.routes):
+        if last is None or last.verdicts != report.verdicts:
             self._said = report.said()
         self._desk.tally.channel_reported()
         self._desk.table.heard(speaker, report.load.value(), self._said)
