@@ -82,7 +82,7 @@ def _said(report: dict[str, Any]) -> Said:
             for p in report["providers"]
         },
         {r["name"]: choice(**{k: r[k] for k in r if k in _ROUTE}) for r in report["routes"]},
-        BudgetState(report["budget"]["state"]) if "budget" in report else None,
+        BudgetState[report["budget"]["state"].upper()] if "budget" in report else None,
     )
 
 
