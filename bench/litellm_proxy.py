@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench import processes
 from devcluster import layout
+from tests import ports
 
 VERSION = "1.108.7"
 KEY = "sk-bench"
@@ -67,7 +68,7 @@ def serving(command: Path, simulator_port: int, folder: Path) -> Iterator[tuple[
     """The proxy in front of a simulator, one worker on the server's core: its port and pid."""
     config = folder / "litellm.yaml"
     config.write_text(_CONFIG.format(port=simulator_port, key=KEY))
-    port = processes.free_port()
+    port = ports.free()
     arguments = ["--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
     with processes.serving(
         [str(command), *arguments, "--num_workers", "1", "--telemetry", "False"],

@@ -19,6 +19,7 @@ import aiohttp
 
 from agent_runtime.cost import money
 from bench import processes, report
+from tests import ports
 from tests.contract.runtime import charges, outages
 
 HEAD = (
@@ -50,8 +51,7 @@ def run(options: argparse.Namespace) -> Iterator[report.Grid]:
 def _line(
     options: argparse.Namespace, name: str, fault: dict[str, Any], plain: bool
 ) -> tuple[str, ...]:
-    control_port, metrics_port = processes.free_port(), processes.free_port()
-    ports = (control_port, metrics_port)
+    control_port, metrics_port = ports.free(), ports.free()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         control = {"rules": [outages.rule(fault)]}
@@ -62,7 +62,9 @@ def _line(
             (place / "config.json").write_text(json.dumps(document))
             file = place / "config.json"
             with processes.runtime(file, metrics_port=metrics_port) as (served, _):
-                asked = _measured(f"http://127.0.0.1:{served}", ports, options, plain=plain)
+                asked = _measured(
+                    f"http://127.0.0.1:{served}", (control_port, metrics_port), options, plain=plain
+                )
                 told, counts, metrics = asyncio.run(asked)
     return (
         name,
@@ -78,11 +80,11 @@ def _line(
 
 
 async def _measured(
-    url: str, ports: tuple[int, int], options: argparse.Namespace, *, plain: bool
+    url: str, at: tuple[int, int], options: argparse.Namespace, *, plain: bool
 ) -> tuple[outages.Told, dict[str, Any], str]:
     """Return how requests ended, what the simulator counted, and the runtime's metrics."""
     told = await outages.load(url, options.seconds, per_second=options.rate, plain=plain)
-    counts, metrics = (f"http://127.0.0.1:{port}" for port in ports)
+    counts, metrics = (f"http://127.0.0.1:{port}" for port in at)
     async with aiohttp.ClientSession() as http:
         async with http.get(f"{counts}/control/counts") as answer:
             counted = await answer.json()

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests import ports
+
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_CORE = min(os.sched_getaffinity(0))
 CLIENT_CORE = max(os.sched_getaffinity(0))
@@ -66,20 +68,20 @@ def simulator(
     control_port: int | None = None,
 ) -> Iterator[tuple[int, int]]:
     """The provider simulator, on the client's core unless told otherwise: its port and pid."""
-    port = free_port()
+    port = ports.free()
     command = [sys.executable, "-m", "agent_runtime", "simulate", "--host", "127.0.0.1"]
-    ports = ["--port", str(port), "--control-port", str(control_port or free_port())]
+    given = ["--port", str(port), "--control-port", str(control_port or ports.free())]
     with tempfile.NamedTemporaryFile("w", suffix=".json") as orders:
         json.dump(control or {}, orders)
         orders.flush()
-        with serving([*command, *ports, "--control", orders.name], port, core=core) as pid:
+        with serving([*command, *given, "--control", orders.name], port, core=core) as pid:
             yield port, pid
 
 
 @contextmanager
 def redis() -> Iterator[int]:
     """A Redis that keeps nothing on disk, on the client's core: a disk is not what is measured."""
-    port = free_port()
+    port = ports.free()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1"]
     with serving([*command, "--save", "", "--appendonly", "no"], port, core=CLIENT_CORE):
         yield port
@@ -88,19 +90,11 @@ def redis() -> Iterator[int]:
 @contextmanager
 def runtime(config: Path, *, metrics_port: int = 0) -> Iterator[tuple[int, int]]:
     """A real `agent-runtime serve`: its port and pid; its metrics are at any port if at none."""
-    port, metrics_port = free_port(), metrics_port or free_port()
+    port, metrics_port = ports.free(), metrics_port or ports.free()
     command = [sys.executable, "-m", "agent_runtime", "serve", "--config", str(config)]
-    ports = ["--host", "127.0.0.1", "--port", str(port), "--metrics-port", str(metrics_port)]
-    with serving([*command, *ports], port) as pid:
+    given = ["--host", "127.0.0.1", "--port", str(port), "--metrics-port", str(metrics_port)]
+    with serving([*command, *given], port) as pid:
         yield port, pid
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def rss_mb(pid: int, *, peak: bool = False) -> float:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench import client, processes, report, runtime_config
+from tests import ports
 
 IN_FLIGHT = 32
 
@@ -61,6 +62,6 @@ def _load(
 @contextmanager
 def floor() -> Iterator[tuple[int, int]]:
     """The floor, on the server's core: its port and pid."""
-    port = processes.free_port()
+    port = ports.free()
     with processes.serving([sys.executable, "-m", "bench.floor", str(port)], port) as pid:
         yield port, pid

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import Any
 import httpx
 import yaml
 
-from tests import builders
+from tests import builders, ports
 from tests.conftest import ROOT
 from tests.kube import Kube, eventually
 
@@ -33,7 +32,7 @@ class Process:
 
     def __init__(self, kubeconfig: Path, log: Path, *flags: str, module: str = RELEASED) -> None:
         self._log = log
-        self.port = free_port()
+        self.port = ports.free()
         command = [sys.executable, "-m", module]
         command += ["--kubeconfig", str(kubeconfig), "--namespace", NAMESPACE]
         command += ["--metrics-host", "127.0.0.1", "--metrics-port", str(self.port), *flags]
@@ -142,11 +141,3 @@ def log_in(kube: Kube, folder: Path, namespace: str) -> Path:
     )
     path.chmod(0o600)
     return path
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

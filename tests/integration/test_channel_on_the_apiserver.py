@@ -14,10 +14,10 @@ import pytest
 
 from agentsystem_operator.adapters.channel.tokens import AUDIENCE
 from agentsystem_operator.settings import CHANNEL_SERVICE
-from tests import builders
+from tests import builders, ports
 from tests.conftest import ROOT
 from tests.integration.crd import serve
-from tests.integration.operator_process import NAMESPACE, account, free_port, operator
+from tests.integration.operator_process import NAMESPACE, account, operator
 from tests.kube import Kube, eventually
 
 HOST = f"{CHANNEL_SERVICE}.{NAMESPACE}.svc"
@@ -61,7 +61,7 @@ def world(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worl
     serve(kube)
     folder = tmp_path_factory.mktemp("channel")
     credentials = account(kube, folder)
-    ns, port = f"channel-{int(time.time())}", free_port()
+    ns, port = f"channel-{int(time.time())}", ports.free()
     kube.apply(builders.namespace(ns))
     flags = ("--identity", "channel", "--channel", f"127.0.0.1:{port}")
     try:

@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from agentsystem_operator.adapters.channel import secret
-from tests import audit, builders
+from tests import audit, builders, ports
 from tests.conftest import ROOT
 from tests.integration.crd import serve
-from tests.integration.operator_process import NAMESPACE, USER, account, free_port, operator
+from tests.integration.operator_process import NAMESPACE, USER, account, operator
 from tests.kube import Kube, eventually
 
 Right = tuple[str, str, str]
@@ -68,7 +68,7 @@ def requests(
     ns = f"rights-{int(time.time())}"
     kube.apply(builders.namespace(ns))
     try:
-        channel = ("--channel", f"127.0.0.1:{free_port()}")
+        channel = ("--channel", f"127.0.0.1:{ports.free()}")
         with operator(credentials, folder / "log", "--identity", "rights", *channel):
             _live_a_full_life(kube, ns)
             _have_a_channel(kube, ns)

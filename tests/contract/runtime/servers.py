@@ -19,17 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent_runtime.stores.redis import Redis, RedisServer
+from tests import ports
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -131,7 +124,7 @@ async def connected(server: Server) -> AsyncIterator[Redis]:
 def redis_server(*arguments: str, password: str = "") -> Iterator[Server]:
     """Run a Redis server that writes every change to the disk before it answers."""
     with tempfile.TemporaryDirectory(prefix="redis-") as directory:
-        port = free_port()
+        port = ports.free()
         command = [
             "redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", directory,
             "--appendonly", "yes", "--appendfsync", "always", "--save", "",
@@ -149,7 +142,7 @@ def postgres_server(*arguments: str) -> Iterator[Server]:
     """Run a PostgreSQL server with the user `agents`, and the database `postgres`."""
     account = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
     with tempfile.TemporaryDirectory(prefix="postgres-") as directory:
-        data, port = Path(directory) / "data", free_port()
+        data, port = Path(directory) / "data", ports.free()
         if account:
             shutil.chown(directory, account, account)
         (Path(directory) / "password").write_text("a password")

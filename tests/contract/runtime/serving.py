@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,6 +16,7 @@ import aiohttp
 
 from agent_runtime.app import build, config_file, server
 from agent_runtime.app.config_file import Surroundings
+from tests import ports
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -152,13 +152,6 @@ def chunk(text: str | None = None, finish: str | None = None, **extra: Any) -> d
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **extra}
 
 
-def free_port() -> int:
-    """Return a port on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Process:
     """A real `agent-runtime serve`."""
 
@@ -210,7 +203,7 @@ def process(
     """Run a config in a process of its own; it is gone when the block ends."""
     file = folder / f"{document['entry']}-{len(document['agents'])}.json"
     file.write_text(json.dumps(document))
-    running = Process(file, free_port(), tree=tree, **env)
+    running = Process(file, ports.free(), tree=tree, **env)
     try:
         running.wait_until_serving()
         yield running

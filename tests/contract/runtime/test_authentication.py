@@ -15,6 +15,7 @@ from openai import OpenAI
 from agent_runtime.guard import api_keys, roles
 from agent_runtime.guard.principal import Priority, Role
 from agent_runtime.guard.remote_keys import LOOK_EVERY_SECONDS, RemoteKeys
+from tests import ports
 from tests.contract.runtime import serving
 from tests.contract.runtime.serving import Process, config, process
 from tests.unit.runtime.credentials import (
@@ -243,7 +244,7 @@ async def test_tokens_are_verified_with_the_keys_of_the_endpoint_that_is_named()
 
 
 async def test_without_keys_from_the_endpoint_callers_are_asked_to_come_again() -> None:
-    url = f"http://127.0.0.1:{serving.free_port()}/keys"
+    url = f"http://127.0.0.1:{ports.free()}/keys"
     jwt = {"issuer": ISSUER, "audience": AUDIENCE, "jwksURL": url}
     document = config(contract="v1.1", guard={"auth": {"type": "JWT", "jwt": jwt}})
     async with serving.serving(document) as served, httpx.AsyncClient() as http:

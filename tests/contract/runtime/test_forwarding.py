@@ -8,6 +8,7 @@ import openai
 import pytest
 from openai import OpenAI
 
+from tests import ports
 from tests.contract.runtime import serving
 from tests.contract.runtime.serving import (
     EVENT_STREAM,
@@ -40,7 +41,7 @@ def entry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     with process(research, folder) as sibling:
         siblings = [
             {"name": "research", "url": sibling.url},
-            {"name": "gone", "url": f"http://127.0.0.1:{serving.free_port()}"},
+            {"name": "gone", "url": f"http://127.0.0.1:{ports.free()}"},
         ]
         front = config("front", script=SCRIPT, siblings=siblings)
         with process(front, folder) as running:
@@ -116,7 +117,7 @@ def test_a_request_is_passed_on_once_at_most(entry: Process) -> None:
 
 
 async def test_two_entries_that_name_each_other_do_not_loop() -> None:
-    port = serving.free_port()
+    port = ports.free()
     sibling = {"name": "research", "url": f"http://127.0.0.1:{port}"}
     looped = config("front", siblings=[sibling])
     async with serving.serving(looped) as first:

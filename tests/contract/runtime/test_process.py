@@ -18,7 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.runtime.serving import REPOSITORY, Process, config, free_port, process
+from tests import ports
+from tests.contract.runtime.serving import REPOSITORY, Process, config, process
 
 SLOW = "default: one two three four five\nlatency: {perTokenSeconds: 0.3}"
 ENDLESS = f"default: {'word ' * 500}\nlatency: {{perTokenSeconds: 0.1}}"
@@ -210,7 +211,7 @@ def test_a_signal_before_everything_is_open_ends_it_without_complaint(
     (tmp_path / "c.json").write_text(json.dumps(document))
     sqlite3.connect(store).close()
     with locked(store):
-        starting = Process(tmp_path / "c.json", free_port())
+        starting = Process(tmp_path / "c.json", ports.free())
         try:
             _wait_until(lambda: _has_open(starting, store))
             starting.process.send_signal(number)

@@ -24,6 +24,7 @@ from agent_runtime.providers.keys import KeyFile
 from agent_runtime.providers.openai_compatible import OpenAICompatible
 from agent_runtime.providers.route import Route
 from agent_runtime.providers.scripted import ScriptedProvider
+from tests import ports
 from tests.contract.runtime import serving
 from tests.contract.runtime.serving import Handler, answer, chunk, events, upstream
 
@@ -212,7 +213,7 @@ async def test_what_is_no_chat_completion_is_a_bad_answer(body: Any) -> None:
 
 
 async def test_nobody_listening_is_a_connect_error() -> None:
-    async with remote(f"http://127.0.0.1:{serving.free_port()}") as provider:
+    async with remote(f"http://127.0.0.1:{ports.free()}") as provider:
         with pytest.raises(ProviderError) as caught:
             await provider.complete(ASKED)
     assert caught.value.error_class is ErrorClass.CONNECT

@@ -21,9 +21,10 @@ from agent_runtime.secret_files import SecretFile
 from agent_runtime.stores.base import StoreUnavailable
 from agent_runtime.stores.postgres import Postgres, PostgresServer
 from agent_runtime.stores.redis import Redis, RedisServer
+from tests import ports
 from tests.contract.runtime import serving
 from tests.contract.runtime.authority import Authority, Certificate
-from tests.contract.runtime.servers import Server, free_port, postgres_server, redis_server
+from tests.contract.runtime.servers import Server, postgres_server, redis_server
 
 UNKNOWN = "TLS: the server's certificate is not by an authority that is known here"
 FOR_ANOTHER = "TLS: the server's certificate is for another host"
@@ -52,7 +53,7 @@ def theirs(folder: Path) -> Authority:
 @contextmanager
 def redis_with(certificate: Certificate) -> Iterator[tuple[Server, int]]:
     """Run a Redis server; its own port is without TLS, the one beside it is with it."""
-    port = free_port()
+    port = ports.free()
     with redis_server(
         "--tls-port", str(port), "--tls-auth-clients", "no",
         "--tls-cert-file", str(certificate.chain), "--tls-key-file", str(certificate.key),

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests import ports
 from tests.contract.runtime import serving, simulated
 from tests.contract.runtime.collector import Collector, Span, collecting, exporting
 
@@ -251,7 +252,7 @@ async def test_what_waits_is_sent_when_the_process_ends(tmp_path: Path) -> None:
 
 
 async def test_without_its_collector_a_pod_serves_on_and_ends_in_time(tmp_path: Path) -> None:
-    gone = f"http://127.0.0.1:{serving.free_port()}"
+    gone = f"http://127.0.0.1:{ports.free()}"
     async with _silent() as hanging, asyncio.TaskGroup() as group:
         away = group.create_task(_told_of(tmp_path, gone, "away"))
         group.create_task(_told_of(tmp_path, hanging, "hanging"))
