@@ -59,12 +59,11 @@ def _line(
             url = f"http://127.0.0.1:{port}"
             document = outages.config(url, place, "OpenAI", "Anthropic")
             document["budget"] = outages.BUDGET
-            (place / "config.json").write_text(json.dumps(document))
             file = place / "config.json"
+            file.write_text(json.dumps(document))
             with processes.runtime(file, metrics_port=metrics_port) as (served, _):
-                asked = _measured(
-                    f"http://127.0.0.1:{served}", (control_port, metrics_port), options, plain=plain
-                )
+                at = (control_port, metrics_port)
+                asked = _measured(f"http://127.0.0.1:{served}", at, options, plain=plain)
                 told, counts, metrics = asyncio.run(asked)
     return (
         name,
