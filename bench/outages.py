@@ -85,7 +85,10 @@ async def _measured(
     told = await outages.load(url, options.seconds, per_second=options.rate, plain=plain)
     counts, metrics = (f"http://127.0.0.1:{port}" for port in at)
     async with aiohttp.ClientSession() as http:
+
+        async def read() -> str:
+            async with http.get(f"{metrics}/metrics") as answer:
+                return await answer.text()
+
         async with http.get(f"{counts}/control/counts") as answer:
-            counted = await answer.json()
-        async with http.get(f"{metrics}/metrics") as answer:
-            return told, counted, await answer.text()
+            return told, await answer.json(), await charges.when_settled(read)

@@ -4,15 +4,34 @@ uvicorn's own way stays for streams, and for whatever is unusual: what is overri
 how a whole answer is written, in one piece and without looking at every header by two patterns.
 """
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from agent_runtime.app.asgi import ANSWER, WHOLE
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 _CLOSE = (b"connection", b"close")
 
 
 class Cycle(RequestResponseCycle):
     """What `BoundedProtocol` makes of each request; its methods are put into the ASGI scope."""
+
+    async def run_asgi(self, app: "ASGI3Application") -> None:
+        """Run the application.
+
+        Afterwards the scope no longer refers to us: what refers in a circle stays until the
+        collector looks at old objects, which is seldom, and every request would leave some.
+        """
+        try:
+            await super().run_asgi(app)
+        finally:
+            scope = cast("MutableMapping[str, object]", self.scope)
+            for name in (WHOLE, ANSWER):
+                scope.pop(name, None)
 
     def whole(self) -> bytes | None:
         """Return the request's body if all of it is here already, and nothing else was taken."""

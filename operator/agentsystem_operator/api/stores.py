@@ -50,7 +50,7 @@ class Stores(ApiModel):
     """Servers that are there already and that all pods of the system use."""
 
     redis: Redis | None = None
-    """A Redis server; required by session store Redis, and where limits of providers and of
-    callers, and answers of the cache, are shared."""
+    """A Redis server; required by session store Redis and by a budget of several pods, and where
+    limits of providers and of callers, and answers of the cache, are shared."""
     postgres: Postgres | None = None
     """A PostgreSQL database; required by session store Postgres."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from agent_runtime.cost import money
@@ -21,6 +23,14 @@ def reported(text: str) -> int:
     """Return what was charged by the provider's own count, without our estimates."""
     lines = [line for line in text.splitlines() if 'count="reported"' in line]
     return of("\n".join(lines), "agent_cost_usd_total{")
+
+
+async def when_settled(metrics: Callable[[], Awaitable[str]]) -> str:
+    """Return the metrics once the ledger has every charge."""
+    async with asyncio.timeout(10):
+        while "agent_budget_unsettled 0.0" not in (text := await metrics()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return text
 
 
 def settled(text: str) -> int:

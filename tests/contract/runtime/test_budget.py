@@ -292,7 +292,7 @@ async def test_in_an_outage_each_answer_is_charged_exactly_once(
         asked["budget"] = outages.BUDGET
         async with serving.serving(asked) as served:
             told = await outages.load(served.url, 0.6, per_second=50, plain=plain)
-            text = await served.metrics()
+            text = await charges.when_settled(served.metrics)
         billed = charges.billed(await there.counts())
     assert told.answered > 0
     assert charges.of(text, 'agent_budget_usd{part="reserved"}') == 0

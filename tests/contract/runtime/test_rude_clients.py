@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 
 from agent_runtime.app import limits
+from agent_runtime.app.cycle import Cycle
 from tests.contract.runtime.serving import (
     Served,
     answer,
@@ -178,3 +181,20 @@ async def test_who_never_ends_a_refused_body_is_let_go(monkeypatch: pytest.Monke
         async with asyncio.timeout(5):
             assert b"request_too_large" in await reader.read()
         writer.close()
+
+
+async def test_requests_leave_nothing_for_the_collector() -> None:
+    """Memory stays flat under load only if what a request used is free when it ends."""
+    async with serving(config()) as served, aiohttp.ClientSession() as http:
+        url = f"{served.url}/v1/chat/completions"
+        gc.collect()
+        gc.disable()
+        try:
+            for body in (asked(), asked(stream=True), b"no JSON", asked(n="no number")):
+                for _ in range(5):
+                    async with http.post(url, data=body) as response:
+                        await response.read()
+            left = sum(type(found) is Cycle for found in gc.get_objects())
+        finally:
+            gc.enable()
+    assert left <= 1  # of the connection that is still open
