@@ -67,9 +67,15 @@ class Server:
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
-        for pid in _family(process.pid):
+        _send(process.pid, signal.SIGSTOP)  # else it may make one more child meanwhile
+        _, *children = family = _family(process.pid)
+        for pid in family:
             _send(pid, signal.SIGKILL)
         process.wait(_STOP_SECONDS)
+        # PostgreSQL does not start again while a process of before has its memory
+        deadline = time.monotonic() + _STOP_SECONDS
+        while any(map(_lives, children)) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def freeze(self) -> None:
         """Let it keep its connections and answer nothing."""
@@ -88,6 +94,15 @@ def _family(pid: int) -> list[int]:
     """Return a process and its children: PostgreSQL's are groups of their own."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *map(int, children)]
+
+
+def _lives(pid: int) -> bool:
+    """Say whether a process still runs; one that only waits to be reaped does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def _send(pid: int, number: signal.Signals) -> None:
