@@ -197,7 +197,8 @@ def budget_available(report: Report) -> Verdict:
         BudgetState.AVAILABLE: f"less than {declared.warn_at} % of {amount} are used",
         BudgetState.WARNING: f"at least {declared.warn_at} % of {amount} are used {since}",
         BudgetState.DEGRADED: (
-            f"at least {declared.degrade_at} % of {amount} are used {since}; answers cost less"
+            f"at least {declared.degrade_at} % of {amount} are used {since}; answers cost less,"
+            " and what could cost more than is left is refused"
         ),
         BudgetState.EXHAUSTED: f"{amount} are used up {since}",
     }[found.state]
