@@ -79,7 +79,7 @@ class Operator:
         self._systems = KubernetesSystems(self._api)
         self._queue: Queue[SystemKey] = Queue(waited=self._metrics.waited)
         self._store = Store(changed=self._enqueue)
-        self._children = Children(changed=self._enqueue_known)
+        self._children = Children(changed=self._enqueue_known, monotonic=self._clock.monotonic)
         self._contents = Contents(changed=self._enqueue)
         self._memory = Memory()
         self._sweep = Sweep(self._systems, self._store, scopes=self._scopes)

@@ -28,14 +28,15 @@ class Rig:
         self.cluster = cluster
         self.queue: Queue[SystemKey] = Queue(jitter=lambda: 1.0)
         self.store = Store(changed=self.queue.add)
-        self.children = Children(changed=self._changed)
+        clock = FakeClock()
+        self.children = Children(changed=self._changed, monotonic=clock.monotonic)
         self.contents = Contents(changed=self.queue.add)
         self.memory = Memory()
         self.actions: list[str] = []
         parts = Parts(
             cluster=through or cluster,
             systems=through or cluster,
-            clock=FakeClock(),
+            clock=clock,
             store=self.store,
             children=self.children,
             contents=self.contents,

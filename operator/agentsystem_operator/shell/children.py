@@ -7,23 +7,37 @@ until something newer of that name appears (I6).
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
+from typing import NamedTuple
 
 from agentsystem_operator.model import versions
 from agentsystem_operator.model.observed import Child
 from agentsystem_operator.model.references import Kind, Ref, SystemKey
 
+BURIED_S = 60.0
+"""How long a deleted name is remembered, so that the late answer to a write does not bring it back.
+
+Twelve times what a write may last. Longer would only be memory that fills for hours.
+"""
 TOMBSTONES_MAX = 10_000
-"""Deleted names that are remembered, so that a late event does not bring them back."""
+"""And no more of them than that: a thousand systems that are deleted at once."""
+
+
+class _Tombstone(NamedTuple):
+    version: str
+    since: float
 
 
 class Children:
     """The cache of children, indexed by the system that their labels name."""
 
-    def __init__(self, *, changed: Callable[[SystemKey], None]) -> None:
+    def __init__(
+        self, *, changed: Callable[[SystemKey], None], monotonic: Callable[[], float]
+    ) -> None:
         self._changed = changed
+        self._monotonic = monotonic
         self._by_system: dict[SystemKey, dict[Ref, Child]] = {}
         self._owner: dict[Ref, SystemKey] = {}
-        self._buried: OrderedDict[Ref, str] = OrderedDict()
+        self._buried: OrderedDict[Ref, _Tombstone] = OrderedDict()
 
     def of(self, key: SystemKey) -> Mapping[Ref, Child]:
         """Return the children of a system, as a copy."""
@@ -43,7 +57,7 @@ class Children:
         if old is not None and versions.is_older(child.resource_version, old.resource_version):
             return
         buried = self._buried.get(ref)
-        if buried is not None and not versions.is_newer(child.resource_version, buried):
+        if buried is not None and not versions.is_newer(child.resource_version, buried.version):
             return
         self._buried.pop(ref, None)
         self._store(child)
@@ -125,10 +139,14 @@ class Children:
             del self._by_system[key]
 
     def _bury(self, ref: Ref, version: str) -> None:
-        self._buried[ref] = version
+        now = self._monotonic()
+        self._buried[ref] = _Tombstone(version, now)
         self._buried.move_to_end(ref)
-        if len(self._buried) > TOMBSTONES_MAX:
+        while len(self._buried) > TOMBSTONES_MAX or self._oldest().since < now - BURIED_S:
             self._buried.popitem(last=False)
+
+    def _oldest(self) -> _Tombstone:
+        return next(iter(self._buried.values()))
 
     def _tell(self, *states: Child | None) -> None:
         """Tell every system that a state names, once: a relabelled child concerns two."""

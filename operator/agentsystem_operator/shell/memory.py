@@ -27,6 +27,8 @@ class Notes:
     status_version: str = ""
     """Hash of the status that we wrote last, and the version of the object that this made."""
     conditions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    announced: dict[int, float] = field(default_factory=dict)
+    """When which Event was sent last, on the monotonic clock; see the announcer."""
 
     def forget_refusals(self) -> None:
         """Let refused manifests be sent again."""

@@ -226,7 +226,7 @@ class Reconciler:
             system, version, notes, evaluation.status
         ):
             return False
-        await self._announcer.announce(system, evaluation.events)
+        await self._announcer.announce(system, notes, evaluation.events)
         return True
 
     async def _write_status(

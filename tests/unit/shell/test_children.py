@@ -23,7 +23,8 @@ class Cache:
 
     def __init__(self) -> None:
         self.told: list[SystemKey] = []
-        self.children = Children(changed=self.told.append)
+        self.now = 0.0
+        self.children = Children(changed=self.told.append, monotonic=lambda: self.now)
 
 
 def test_an_older_state_never_replaces_a_newer_one() -> None:
@@ -116,7 +117,18 @@ def test_a_child_that_we_deleted_is_known_to_be_on_its_way_out() -> None:
     assert cache.children.of(KEY)[REF].deleting
 
 
-def test_tombstones_are_bounded(monkeypatch: object) -> None:
+def test_a_deleted_name_is_forgotten_after_a_while() -> None:
+    cache = Cache()
+    other = replace(child(8), ref=Ref(Kind.SERVICE, "shop", "other"))
+    for wait, known in ((module.BURIED_S, None), (module.BURIED_S + 1, child(6))):
+        cache.children.remove(child(7))
+        cache.now += wait
+        cache.children.remove(other)
+        cache.children.put(child(6))
+        assert cache.children.get(REF) == known, wait
+
+
+def test_tombstones_are_bounded() -> None:
     cache = Cache()
     for number in range(module.TOMBSTONES_MAX + 5):
         state = replace(child(number + 1), ref=Ref(Kind.SERVICE, "shop", str(number)))
