@@ -1,6 +1,5 @@
 """Puts the runtime together: the one place that knows every part."""
 
-import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 import aiohttp
 from prometheus_client import Gauge
 
+from agent_runtime import upkeep
 from agent_runtime.agents.agent import Agent
 from agent_runtime.agents.directory import Directory, Sibling
 from agent_runtime.agents.private.stage import PrivateAgent
@@ -104,12 +104,8 @@ async def _channel(
         return
     client = Client(place, reporter.report)
     workshop.when_a_breaker_moves = client.changed
-    task = asyncio.create_task(client.run(), name="channel")
-    try:
+    async with upkeep.going_on(channel=client.run):
         yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 @asynccontextmanager

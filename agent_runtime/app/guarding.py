@@ -1,6 +1,5 @@
 """Builds what `guard` of a config asks for: the gate, and how siblings know each other."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TypeVar
 
 import aiohttp
 
+from agent_runtime import upkeep
 from agent_runtime.app.contract_guard import AuthEntry, JwtEntry, SiblingsEntry
 from agent_runtime.app.contract_types import SecretPlace
 from agent_runtime.app.gate import Authenticator, Gate
@@ -36,12 +36,8 @@ async def gate_of(
     believer = _believer(trust)
     if auth.jwt is not None and auth.jwt.jwks_url is not None:
         keys = RemoteKeys(auth.jwt.jwks_url, http)
-        keeper = asyncio.create_task(keys.keep_fresh())
-        try:
+        async with upkeep.going_on(keys=keys.keep_fresh):
             yield Gate(_bearer(auth.jwt, keys), believer, metrics, stale=lambda: keys.unusable)
-        finally:
-            keeper.cancel()
-            await asyncio.wait([keeper])
         return
     authenticator, stale = await _by_file(auth)
     yield Gate(authenticator, believer, metrics, stale=stale)

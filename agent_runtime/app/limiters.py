@@ -1,9 +1,9 @@
 """Makes the limiter of each provider that has limits: shared if there is a Redis to share it in."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from agent_runtime import upkeep
 from agent_runtime.app.contract import Config
 from agent_runtime.app.contract_endpoint import LimitsEntry
 from agent_runtime.providers.limits import Limiter, Limits, LocalLimiter
@@ -25,14 +25,8 @@ async def opened(config: Config, redis: Redis | None) -> AsyncIterator[Mapping[s
         name: SharedLimiter(redis, f"{keys}/{name}", limits, alone[name])
         for name, limits in limited.items()
     }
-    keepers = [asyncio.create_task(limiter.keep()) for limiter in shared.values()]
-    try:
+    async with upkeep.going_on(**{name: limiter.keep for name, limiter in shared.items()}):
         yield shared
-    finally:
-        for keeper in keepers:
-            keeper.cancel()
-        if keepers:
-            await asyncio.wait(keepers)
 
 
 def _limits(entry: LimitsEntry) -> Limits:

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from agent_runtime import upkeep
 from agent_runtime.cost import budget as budgets
 from agent_runtime.cost import levels, refusals, settling
 from agent_runtime.cost.accounts import Payee
@@ -143,17 +144,11 @@ class Keeper:
     async def keeping(self) -> AsyncIterator["Keeper"]:
         """Renew leases and watch the totals while inside; at the end wait for open charges."""
         await self.look()
-        tasks = [
-            asyncio.create_task(self._watch(), name="budget"),
-            asyncio.create_task(self._settler.run(), name="settling"),
-        ]
-        try:
-            yield self
-        finally:
-            await self._settler.finish()
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+        async with upkeep.going_on(budget=self._watch, settling=self._settler.run):
+            try:
+                yield self
+            finally:
+                await self._settler.finish()
 
     async def look(self) -> None:
         """Renew this process's leases, and see what the ledger says."""

@@ -7,6 +7,8 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 
+from agent_runtime import upkeep
+
 CONNECT_SECONDS = 1.0  # inside a data centre a connection is there at once or not at all
 # a reply takes a millisecond, or tens where it waits for a disk; one that stalls may take a second
 REPLY_SECONDS = 2.0
@@ -68,8 +70,12 @@ class Availability:
             _log.warning("store refuses", extra={"store": self._store, "why": why})
 
 
-async def keep_connected(hold_one: Callable[[], Awaitable[float]]) -> None:
+async def keep_connected(name: str, hold_one: Callable[[], Awaitable[float]]) -> None:
     """Call `hold_one` for ever, with pauses; it returns how many seconds a connection lasted."""
+    await upkeep.lasting(name, lambda: _keep_connected(hold_one))
+
+
+async def _keep_connected(hold_one: Callable[[], Awaitable[float]]) -> None:
     pause_s = _FIRST_PAUSE_SECONDS
     while True:
         if await hold_one() > _STABLE_SECONDS:

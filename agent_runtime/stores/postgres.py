@@ -86,7 +86,7 @@ class Postgres:
 
     def start(self) -> None:
         """Begin to connect; a server that is away is no error."""
-        self._keeper = asyncio.create_task(keep_connected(self._hold), name="postgres")
+        self._keeper = asyncio.create_task(keep_connected("postgres", self._hold), name="postgres")
 
     async def close(self) -> None:
         """End all connections; nobody may be asking any more."""

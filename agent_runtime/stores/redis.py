@@ -58,7 +58,7 @@ class Redis:
 
     def start(self) -> None:
         """Begin to connect; a server that is away is no error."""
-        self._keeper = asyncio.create_task(keep_connected(self._hold_one), name="redis")
+        self._keeper = asyncio.create_task(keep_connected("redis", self._hold_one), name="redis")
 
     async def close(self) -> None:
         """End the connection."""

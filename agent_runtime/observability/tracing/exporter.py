@@ -15,6 +15,7 @@ from enum import StrEnum
 
 import aiohttp
 
+from agent_runtime import upkeep
 from agent_runtime.observability.trace_metrics import TraceMetrics
 from agent_runtime.observability.tracing import protobuf
 from agent_runtime.observability.tracing.headers import HeaderFile
@@ -194,7 +195,7 @@ def _seconds(retry_after: str) -> float:
 @asynccontextmanager
 async def running(exporter: Exporter) -> AsyncIterator[None]:
     """Send meanwhile; at the end what waits is sent too, as far as there is time."""
-    task = asyncio.create_task(exporter.run(), name="traces")
+    task = asyncio.create_task(upkeep.lasting("traces", exporter.run), name="traces")
     try:
         yield
     finally:
