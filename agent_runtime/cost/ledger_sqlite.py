@@ -6,7 +6,6 @@ fsync for each answer would cost more than they do.
 """
 
 import asyncio
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
@@ -16,12 +15,12 @@ from typing import TypeVar
 
 from agent_runtime.cost.budget import Totals
 from agent_runtime.cost.ledger import LEASE_S, REMEMBERED_S
+from agent_runtime.stores import sqlite_file
 from agent_runtime.stores.base import StoreUnavailable
 
 Result = TypeVar("Result")
 
 _VERSION = 1
-_BUSY_S = 5.0  # the pod before us may still be closing the file
 _SCHEMA = """
 CREATE TABLE periods (
     period TEXT PRIMARY KEY, settled INTEGER NOT NULL, reserved INTEGER NOT NULL
@@ -71,7 +70,7 @@ class SqliteLedger:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._thread, job)
-        except (sqlite3.Error, OSError) as exc:
+        except (sqlite3.Error, OSError, StoreUnavailable) as exc:
             # the text names a condition ("disk is full"), never a value
             raise StoreUnavailable(f"ledger {self._path}: {exc}") from exc
 
@@ -92,19 +91,9 @@ class _File:
         self._db: sqlite3.Connection | None = None
 
     def open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        db = sqlite3.connect(
-            self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        self._db = sqlite_file.opened(
+            self._path, schema=_SCHEMA, version=_VERSION, synchronous="NORMAL"
         )
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT")
-        elif version != _VERSION:
-            raise StoreUnavailable(f"ledger {self._path}: written by a newer version ({version})")
-        self._db = db
 
     def close(self) -> None:
         if self._db is not None:

@@ -7,7 +7,6 @@ commit is an fsync, and concurrent turns share it.
 
 import asyncio
 import contextlib
-import os
 import queue
 import sqlite3
 import threading
@@ -18,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from agent_runtime.memory.base import Retention, StoreFull, StoreUnavailable, newest
+from agent_runtime.stores import sqlite_file
 
 _SCHEMA_VERSION = 1
 _MAX_BATCH = 128  # operations per transaction; keeps the wait of the first one short
-_BUSY_SECONDS = 5.0  # another process (the pod before us) may still be closing the file
 _PURGE_ROWS = 500  # expired sessions removed per write, so that no single write takes long
 
 _SCHEMA = """
@@ -153,16 +152,9 @@ class _File:
         return results
 
     def open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        # conversations are nobody else's business
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        db = sqlite3.connect(
-            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        self._db = sqlite_file.opened(
+            self._path, schema=_SCHEMA, version=_SCHEMA_VERSION, synchronous="FULL"
         )
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        _migrate(db)
-        self._db = db
 
     def load(self, key: str) -> list[bytes]:
         row = self._one("SELECT expires FROM sessions WHERE key = ?", key)
@@ -249,15 +241,3 @@ def _result_of(job: Callable[[], Any]) -> Any:
         return job()
     except StoreFull as exc:  # found before anything was written: the others may go on
         return exc
-
-
-def _migrate(db: sqlite3.Connection) -> None:
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        db.executescript(
-            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT"
-        )
-    elif version != _SCHEMA_VERSION:
-        raise StoreUnavailable(
-            f"written by a newer version (schema {version}; this one knows {_SCHEMA_VERSION})"
-        )
