@@ -23,8 +23,8 @@ STANDING = 200
 PER_SECOND = 1
 """Steps a second: each creates one system, edits one and deletes the oldest.
 
-Three changes a second are 60 requests of the operator, and as many of the cluster's own: about what
-one apiserver keeps up with on half of two cores, so that the hour is one of steady work, no backlog.
+Three changes a second are some 60 requests of the operator, and as many of the cluster's own: what
+an apiserver on two cores keeps up with, so that the hour is one of steady work, without a backlog.
 """
 SAMPLE_S = 10.0
 WITHIN_S = 600.0
