@@ -15,6 +15,7 @@ from agentsystem_operator.adapters.api_client import ApiClient
 from agentsystem_operator.adapters.cluster import KubernetesCluster
 from agentsystem_operator.adapters.metrics import Metrics
 from agentsystem_operator.model.actions import Manifest
+from agentsystem_operator.model.observed import Absent
 from agentsystem_operator.model.references import Kind, Ref, SystemKey
 from agentsystem_operator.shell.clock import SystemClock
 from tests import builders
@@ -94,6 +95,18 @@ class TestRealCluster(ClusterContract):
             await world.cluster.apply(bad, uid=None)
         assert "spec.sessionAffinity" in str(refusal.value)
         assert "s3cr3t" not in str(refusal.value)
+
+    async def test_a_field_that_the_schema_does_not_know_is_not_dropped_in_silence(
+        self, world: RealWorld
+    ) -> None:
+        key, uid = world.add_system("unknown")
+        wanted = manifests.wanted(key, uid, manifests.spec())
+        good = next(m for m in wanted if m.ref.kind is Kind.SERVICE)
+        spec = {**good.body["spec"], "typo": True}
+        bad = Manifest(good.ref, {**good.body, "spec": spec}, good.intent, good.ownership)
+        with pytest.raises(ports.ClusterError, match="typo"):
+            await world.cluster.apply(bad, uid=None)
+        assert await world.cluster.read(good.ref, owner_uid=uid) == Absent()
 
     async def test_a_terminating_namespace_refuses_nothing_for_good(
         self, world: RealWorld, kube: Kube
