@@ -24,8 +24,6 @@ from tests import builders
 
 WITHIN_S = 600.0
 AGENTS = ("front", "research", "writer")
-UPSTREAM_QPS = 20
-"""The controller-manager's own default; burst 30."""
 
 
 @dataclass
@@ -48,7 +46,7 @@ def run(options: argparse.Namespace) -> Iterator[Table]:
 def _operator(options: argparse.Namespace) -> Table:
     figures = Figures()
     for number in range(options.runs):
-        with stage.scaled(options, controller_qps=UPSTREAM_QPS) as setting:
+        with stage.scaled(options, controller_qps=stage.UPSTREAM_QPS) as setting:
             asyncio.run(_create_beside(setting, options.systems, figures, grows=number == 0))
     rows = (
         report.row("all settled for the operator", "s", figures.created_s),
@@ -58,7 +56,7 @@ def _operator(options: argparse.Namespace) -> Table:
         report.row("operator's processor time per new system", "ms", figures.cpu_ms),
     )
     load = f"{options.systems} systems at once, 1 replica; "
-    load += stage.described(options, controller_qps=UPSTREAM_QPS)
+    load += stage.described(options, controller_qps=stage.UPSTREAM_QPS)
     return Table("operator: many systems", load, rows)
 
 

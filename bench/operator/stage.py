@@ -22,6 +22,8 @@ from tests.kube import Kube, eventually
 USER = operator_process.USER
 TICKS = os.sysconf("SC_CLK_TCK")
 LEAD_WITHIN_S = 60
+UPSTREAM_QPS = 20
+"""The controller-manager's own default; burst 30."""
 PASSES = "agentsystem_reconcile_seconds_count"
 
 

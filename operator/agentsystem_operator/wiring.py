@@ -79,14 +79,14 @@ class Operator:
         self._systems = KubernetesSystems(self._api)
         self._queue: Queue[SystemKey] = Queue(waited=self._metrics.waited)
         self._store = Store(changed=self._enqueue)
-        self._children = Children(changed=self._enqueue_known, monotonic=self._clock.monotonic)
+        self._children = Children(changed=self._enqueue_soon, monotonic=self._clock.monotonic)
         self._contents = Contents(changed=self._enqueue)
         self._memory = Memory()
         self._sweep = Sweep(self._systems, self._store, scopes=self._scopes)
         self._startup = Startup(is_served=self._systems.is_served)
         self._outage = Outage(self._queue, probe=self._systems.probe)
         self._elector = self._build_elector()
-        self._heard = HeardTable(clock=self._clock, changed=self._enqueue_known)
+        self._heard = HeardTable(clock=self._clock, changed=self._enqueue_soon)
         self._authority = self._build_authority()
         self._workforce = self._build_workforce(evaluate)
         self._reflectors = list(self._build_reflectors())
@@ -129,14 +129,17 @@ class Operator:
         await Lifecycle(plan, stop=self._stop).run()
 
     def _enqueue(self, key: SystemKey) -> None:
-        # A standby would collect every name that ever was; who begins to lead looks at everything.
-        ours = self._elector.leading.is_set() and shards.owner(key) == shards.SHARD
-        if ours and self._coverage.serves(key.namespace):
+        if self._is_ours(key):
             self._queue.add(key)
 
-    def _enqueue_known(self, key: SystemKey) -> None:
-        if self._store.packed(key) is not None:
-            self._enqueue(key)
+    def _enqueue_soon(self, key: SystemKey) -> None:
+        if self._store.packed(key) is not None and self._is_ours(key):
+            self._queue.soon(key)
+
+    def _is_ours(self, key: SystemKey) -> bool:
+        # A standby would collect every name that ever was; who begins to lead looks at everything.
+        ours = self._elector.leading.is_set() and shards.owner(key) == shards.SHARD
+        return ours and self._coverage.serves(key.namespace)
 
     async def _work(self) -> None:
         await self._workforce.run(self._elector, began=self._begin)
@@ -181,8 +184,8 @@ class Operator:
 
     def _enqueue_scope(self, scope: Scope) -> None:
         for key in {*self._store, *self._memory}:
-            if scope in (None, key.namespace):
-                self._enqueue(key)
+            if scope in (None, key.namespace) and self._is_ours(key):
+                self._queue.follow(key)
 
     async def _watch_systems(self) -> None:
         watch = handlers.SystemsWatch(

@@ -1,8 +1,11 @@
-"""Which system is due next: a deduplicated queue with one flight per key.
+"""Which system is due next: a deduplicated queue with one flight per key and two lanes.
+
+What people asked for (`add`) comes before what the cluster reports of its own work (`follow`,
+`soon`), but each fourth key is of the second lane while both wait, so that neither starves.
 
 Invariants: a key is never worked on twice at once; a key added while it is worked on is worked on
 again afterwards; a paused queue hands out nothing; every delay is bounded. One timer serves all
-delays. Time is the event loop's.
+delays but those of `soon`. Time is the event loop's.
 """
 
 import asyncio
@@ -18,6 +21,10 @@ nobody when it is gone, and a system must be right 30 s later; two or three requ
 little even for many systems that are refused."""
 OUTAGE_MAX_S = 10.0
 """Faults of the apiserver: once it answers, everything must be under way again soon."""
+SOON_S = 0.1
+"""A Deployment's controller writes several times within some ten milliseconds: one pass for all."""
+SHARE = 4
+"""One key in so many is of the second lane, however long the first one is."""
 DELAY_MAX_S = 3600.0
 """Nobody asks to look again later than that; a clock that jumped might."""
 _DOUBLINGS_MAX = 20
@@ -35,7 +42,7 @@ def backoff(faults: int, *, most_s: float, jitter: float) -> float:
 
 
 class Queue(Generic[K]):
-    """Keys that are due, in the order in which they became due."""
+    """Keys that are due, each lane in the order in which they became due."""
 
     def __init__(
         self,
@@ -46,8 +53,13 @@ class Queue(Generic[K]):
         self._waited = waited
         self._jitter = jitter
         self._due: dict[K, float] = {}
+        self._behind: dict[K, float] = {}
+        """The second lane; no key is in both."""
         self._running: set[K] = set()
-        self._dirty: set[K] = set()
+        self._dirty: dict[K, bool] = {}
+        """Keys to be worked on again, and whether in the first lane."""
+        self._soon: dict[K, asyncio.TimerHandle] = {}
+        self._taken = 0
         self._heap: list[tuple[float, int, K]] = []
         self._when: dict[K, float] = {}
         self._ticket = itertools.count()
@@ -65,12 +77,12 @@ class Queue(Generic[K]):
     @property
     def depth(self) -> int:
         """Return how many keys wait for a worker now."""
-        return len(self._due)
+        return len(self._due) + len(self._behind)
 
     @property
     def stalled_s(self) -> float:
         """Return for how long nothing was handed out or given back although something is due."""
-        return _now() - self._moved_at if self._due else 0.0
+        return _now() - self._moved_at if self.depth else 0.0
 
     @property
     def running(self) -> int:
@@ -82,14 +94,36 @@ class Queue(Generic[K]):
         self._moved_at = _now()
 
     def add(self, key: K) -> None:
-        """Make a key due now."""
+        """Make a key due now, in the first lane: somebody waits for what becomes of it."""
         if key in self._running:
-            self._dirty.add(key)
+            self._dirty[key] = True
         elif key not in self._due:
-            if not self._due:
-                self.moved()
-            self._due[key] = _now()
+            self._begin()
+            self._due[key] = self._behind.pop(key, _now())
             self._signal()
+
+    def follow(self, key: K) -> None:
+        """Make a key due now, in the second lane: the cluster went on."""
+        if key in self._running:
+            self._dirty.setdefault(key, False)
+        elif key not in self._due and key not in self._behind:
+            self._begin()
+            self._behind[key] = _now()
+            self._signal()
+
+    def soon(self, key: K) -> None:
+        """Make a key due in a moment, in the second lane, unless it is taken up before."""
+        if key not in self._soon:
+            loop = asyncio.get_running_loop()
+            self._soon[key] = loop.call_later(SOON_S, self._came, key)
+
+    def _came(self, key: K) -> None:
+        del self._soon[key]
+        self.follow(key)
+
+    def _begin(self) -> None:
+        if not self.depth:
+            self.moved()
 
     def schedule(self, key: K, delay_s: float | None) -> None:
         """Make a key due in a while, in place of what was scheduled before; None: not at all."""
@@ -102,12 +136,16 @@ class Queue(Generic[K]):
         self._arm()
 
     async def take(self) -> K:
-        """Return the key that is due the longest; its holder must call `done`."""
-        while self.paused or self._closed or not self._due:
+        """Return the key that is due the longest in its lane; its holder must call `done`."""
+        while self.paused or self._closed or not self.depth:
             self._ready.clear()
             await self._ready.wait()
-        key, since = next(iter(self._due.items()))
-        del self._due[key]
+        self._taken += 1
+        lane = self._behind if not self._due or self._is_seconds_turn() else self._due
+        key, since = next(iter(lane.items()))
+        del lane[key]
+        if early := self._soon.pop(key, None):
+            early.cancel()  # whatever was seen until now is before the eyes of this pass
         self._running.add(key)
         self.quiet.clear()
         self._waited(_now() - since)
@@ -120,9 +158,14 @@ class Queue(Generic[K]):
         self._running.discard(key)
         if not self._running:
             self.quiet.set()
-        if key in self._dirty:
-            self._dirty.discard(key)
-            self.add(key)
+        match self._dirty.pop(key, None):
+            case True:
+                self.add(key)
+            case False:
+                self.follow(key)
+
+    def _is_seconds_turn(self) -> bool:
+        return bool(self._behind) and self._taken % SHARE == 0
 
     def succeeded(self, key: K) -> None:
         """Forget a key's faults."""
@@ -145,6 +188,8 @@ class Queue(Generic[K]):
 
     def forget(self, key: K) -> None:
         """Drop all memory of a key that does not exist any more."""
+        if early := self._soon.pop(key, None):
+            early.cancel()
         self.succeeded(key)
         self.schedule(key, None)
 
@@ -160,7 +205,7 @@ class Queue(Generic[K]):
             for key in list(self._outages):
                 del self._outages[key]
                 self.schedule(key, None)
-                self.add(key)
+                self.follow(key)
         self._signal()
 
     def close(self) -> None:
@@ -168,7 +213,7 @@ class Queue(Generic[K]):
         self._closed = True
 
     def _signal(self) -> None:
-        if self._due and not self.paused and not self._closed:
+        if self.depth and not self.paused and not self._closed:
             self._ready.set()
 
     def _arm(self) -> None:
@@ -186,7 +231,7 @@ class Queue(Generic[K]):
             when, _, key = heapq.heappop(self._heap)
             if self._when.get(key) == when:
                 del self._when[key]
-                self.add(key)
+                self.follow(key)
         self._arm()
 
 

@@ -200,7 +200,7 @@ class Reconciler:
         """Classify a pass; faults of the object are counted here."""
         if outcome.refused:
             notes.retry_at = self._.clock.monotonic() + self._.queue.failed(key)
-            self._.queue.add(key)
+            self._.queue.follow(key)
             return Result.REFUSED
         if outcome.failed is not None:
             if len(notes.suspects) < SUSPECTS_MAX:
@@ -212,7 +212,7 @@ class Reconciler:
             return Result.SETTLED
         notes.acted += 1
         if notes.acted <= ACTED_MAX:
-            self._.queue.add(key)
+            self._.queue.follow(key)
         else:
             logger.warning("still writing after many passes; slowing down", extra={"key": str(key)})
             self._.queue.failed(key)

@@ -194,3 +194,73 @@ async def test_a_long_queue_that_moves_is_not_stalled_and_one_that_stands_is() -
         due.done(await due.take())
     await asyncio.sleep(400)
     assert due.stalled_s == 0
+
+
+@virtual
+async def test_what_people_asked_for_comes_first_and_the_rest_does_not_starve() -> None:
+    due = make()
+    for number in range(3):
+        due.follow(f"cluster-{number}")
+    for number in range(9):
+        due.add(f"people-{number}")
+    order = [(await due.take()).partition("-")[0] for _ in range(due.depth)]
+    assert order[:8] == ["people"] * 3 + ["cluster"] + ["people"] * 3 + ["cluster"]
+    assert order.count("cluster") == 3
+
+
+@virtual
+async def test_a_key_that_waits_behind_moves_up_when_somebody_asks() -> None:
+    due = make()
+    due.follow("a")
+    due.follow("b")
+    due.add("b")
+    due.follow("b")
+    assert [await due.take(), await due.take(), due.depth] == ["b", "a", 0]
+
+
+@virtual
+async def test_what_comes_soon_comes_once_however_much_is_reported() -> None:
+    due, began = make(), now()
+    for _ in range(5):
+        due.soon("a")
+        await asyncio.sleep(queue.SOON_S / 10)
+    assert due.depth == 0
+    assert await due.take() == "a"
+    assert now() - began == pytest.approx(queue.SOON_S)
+    due.done("a")
+    await asyncio.sleep(1)
+    assert due.depth == 0
+
+
+@virtual
+async def test_what_was_reported_before_a_key_was_taken_up_is_no_reason_for_another_pass() -> None:
+    due = make()
+    due.soon("a")
+    due.add("a")
+    due.done(await due.take())
+    await asyncio.sleep(1)
+    assert due.depth == 0
+
+
+@virtual
+async def test_what_is_reported_while_a_key_is_worked_on_comes_again() -> None:
+    for ask, lane in ((Queue.add, "first"), (Queue.follow, "second")):
+        due = make()
+        due.add("a")
+        taken = await due.take()
+        due.soon("a")
+        await asyncio.sleep(1)
+        ask(due, "a")
+        due.follow("other")
+        due.done(taken)
+        assert await due.take() == ("a" if lane == "first" else "other")
+        assert due.depth == 1
+
+
+@virtual
+async def test_a_forgotten_key_does_not_come_back_by_itself() -> None:
+    due = make()
+    due.soon("a")
+    due.forget("a")
+    await asyncio.sleep(1)
+    assert due.depth == 0
