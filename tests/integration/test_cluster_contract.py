@@ -104,7 +104,7 @@ class TestRealCluster(ClusterContract):
         good = next(m for m in wanted if m.ref.kind is Kind.SERVICE)
         spec = {**good.body["spec"], "typo": True}
         bad = Manifest(good.ref, {**good.body, "spec": spec}, good.intent, good.ownership)
-        with pytest.raises(ports.ClusterError, match="typo"):
+        with pytest.raises(ports.ClusterError):  # a 500: it cannot be put into the schema's types
             await world.cluster.apply(bad, uid=None)
         assert await world.cluster.read(good.ref, owner_uid=uid) == Absent()
 
