@@ -89,7 +89,7 @@ class Trial:
             os.kill(pid, signal.SIGKILL)
 
     def lose(self, pod: Object) -> None:
-        """SIGKILL it and remove its pod, as a node that is lost would.
+        """SIGKILL it and remove its pod, so that it does not come back.
 
         Restarted in place it goes on with the Lease that it still holds, before the standby may.
         """

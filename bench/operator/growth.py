@@ -23,8 +23,7 @@ STANDING = 200
 PER_SECOND = 1
 """Steps a second: each creates one system, edits one and deletes the oldest.
 
-Three changes a second are some 60 requests of the operator, and as many of the cluster's own: what
-an apiserver on two cores keeps up with, so that the hour is one of steady work, without a backlog.
+With three, an apiserver on two cores is busy all the time, and the hour would measure its backlog.
 """
 SAMPLE_S = 10.0
 WITHIN_S = 600.0
