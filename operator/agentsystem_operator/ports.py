@@ -93,6 +93,9 @@ class Cluster(Protocol):
     async def hand_over_replicas(self, ref: Ref, *, uid: str) -> observed.Child:
         """Move the ownership of `spec.replicas` from the main to the scale manager."""
 
+    async def set_recreate(self, ref: Ref, *, uid: str) -> observed.Child:
+        """Set a Deployment's strategy to Recreate and nothing else, whoever owns it."""
+
     async def scale(self, ref: Ref, *, uid: str, replicas: int) -> str:
         """Server-side apply of the scale subresource; returns the Deployment's new version."""
 

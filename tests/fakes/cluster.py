@@ -99,6 +99,7 @@ class FakeCluster:
         """Set a field as another manager, which takes its ownership from ours."""
         live = self._objects[ref]
         _put(live.body, path, value)
+        _default_strategy(live.body)
         _cut(live.main, [f"f:{part}" for part in path])
         self._touch(live)
 
@@ -160,6 +161,8 @@ class FakeCluster:
         self._check_apply(live, uid)
         if manifest.body.get("spec", {}).get("replicas") == "wrong":
             raise ports.Refused("spec.replicas: expected numeric", status=400)
+        if live is not None and _mixes_strategies(live, manifest.body):
+            raise ports.Refused("spec.strategy.rollingUpdate: Forbidden", status=422)
         before = copy.deepcopy(live)
         if live is None:
             body = {**manifest.body, "metadata": {"uid": f"uid-{next(self._numbers)}"}}
@@ -168,6 +171,7 @@ class FakeCluster:
         if "replicas" in manifest.body.get("spec", {}) and ref.kind is Kind.DEPLOYMENT:
             fields["f:spec"]["f:replicas"] = {}
         _merge(live.body, manifest.body)
+        _forget_strategy(live.body, manifest.body)
         live.main = fields
         if before is None or (before.body, before.main) != (live.body, live.main):
             self._touch(live)
@@ -178,6 +182,12 @@ class FakeCluster:
         live = self._same(ref, uid)
         live.main.get("f:spec", {}).pop("f:replicas", None)
         live.scale_owns_replicas = True
+        return self._project(ref, self._touch(live))
+
+    async def set_recreate(self, ref: Ref, *, uid: str) -> observed.Child:
+        self._write(f"set {ref} to Recreate")
+        live = self._same(ref, uid)
+        live.body["spec"]["strategy"] = {"type": "Recreate"}
         return self._project(ref, self._touch(live))
 
     async def scale(self, ref: Ref, *, uid: str, replicas: int) -> str:
@@ -284,6 +294,29 @@ def _merge(into: Object, new: Mapping[str, Any]) -> None:
             _merge(into[key], value)
         else:
             into[key] = copy.deepcopy(value)
+
+
+_ROLLS_BY_DEFAULT = {"maxSurge": "25%", "maxUnavailable": "25%"}
+
+
+def _default_strategy(body: Object) -> None:
+    strategy = body.get("spec", {}).get("strategy")
+    if strategy and strategy.get("type") == "RollingUpdate":
+        strategy.setdefault("rollingUpdate", dict(_ROLLS_BY_DEFAULT))
+
+
+def _mixes_strategies(live: _Live, new: Mapping[str, Any]) -> bool:
+    """Say whether an apply of Recreate would keep a `rollingUpdate` that is not ours to drop."""
+    ours = live.main.get("f:spec", {}).get("f:strategy", {})
+    rolls = "rollingUpdate" in live.body.get("spec", {}).get("strategy", {})
+    recreates = new.get("spec", {}).get("strategy", {}).get("type") == "Recreate"
+    return recreates and rolls and "f:rollingUpdate" not in ours
+
+
+def _forget_strategy(body: Object, new: Mapping[str, Any]) -> None:
+    """Drop what an apply states no more, for the one field that this matters for."""
+    if "strategy" in new.get("spec", {}):
+        body["spec"]["strategy"] = copy.deepcopy(dict(new["spec"]["strategy"]))
 
 
 def _put(body: Object, path: tuple[str, ...], value: Any) -> None:

@@ -28,6 +28,7 @@ for each. More in flight than that waits here instead of in the apiserver."""
 
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"

@@ -137,6 +137,22 @@ class KubernetesCluster:
         )
         return self._decoders[ref.kind](answer)
 
+    async def set_recreate(self, ref: Ref, *, uid: str) -> observed.Child:
+        """Set the strategy by a merge patch, in which null removes."""
+        body = {
+            "metadata": {"uid": uid},
+            "spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}},
+        }
+        answer = await self._api.call(
+            "patch",
+            resources.child(ref),
+            kind=ref.kind.value,
+            query={"fieldManager": projections.MAIN_MANAGER},
+            body=body,
+            content_type=api_client.MERGE_PATCH,
+        )
+        return self._decoders[ref.kind](answer)
+
     async def scale(self, ref: Ref, *, uid: str, replicas: int) -> str:
         """Set replicas through the scale subresource; an object of another uid is left alone."""
         body = {

@@ -99,10 +99,15 @@ class _Template(_Struct):
     metadata: _TemplateMeta = msgspec.field(default_factory=_TemplateMeta)
 
 
+class _Strategy(_Struct):
+    rolling_update: msgspec.Raw = msgspec.Raw(b"null")
+
+
 class DeploymentSpec(_Struct):
     """Spec of a Deployment."""
 
     replicas: int = 1
+    strategy: _Strategy = msgspec.field(default_factory=_Strategy)
     template: _Template = msgspec.field(default_factory=_Template)
 
 
@@ -264,6 +269,7 @@ def _rollout(live: Deployment) -> observed.Rollout:
         revision=live.spec.template.metadata.labels.revision,
         deadline_exceeded=progressing.reason == "ProgressDeadlineExceeded",
         unavailable_since=_unavailable_since(conditions.get("Available")),
+        rolls=bytes(live.spec.strategy.rolling_update) != b"null",
         moving=progressing.reason not in ("", "NewReplicaSetAvailable"),
     )
 

@@ -60,6 +60,18 @@ class HandOverReplicas:
 
 
 @dataclass(frozen=True, slots=True)
+class SetRecreate:
+    """Give a Deployment the strategy Recreate, and clear `rollingUpdate`, which it forbids.
+
+    An apply cannot: it drops only what nobody else owns, and whoever changed the strategy owns
+    what the apiserver then filled in.
+    """
+
+    ref: Ref
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Scale:
     """Set replicas through the scale subresource with the scale manager."""
 
@@ -81,15 +93,17 @@ class Delete:
     reason: Why
 
 
-Action = Apply | HandOverReplicas | Scale | Delete
+Action = Apply | HandOverReplicas | SetRecreate | Scale | Delete
 
 
-def attempt(action: Apply | HandOverReplicas | Scale) -> str:
+def attempt(action: Apply | HandOverReplicas | SetRecreate | Scale) -> str:
     """Return what tells the same write from another one on the same object."""
     match action:
         case Apply(manifest=manifest):
             return manifest.intent
         case HandOverReplicas():
             return "hand over replicas"
+        case SetRecreate():
+            return "set strategy Recreate"
         case Scale(replicas=replicas):
             return f"scale to {replicas}"

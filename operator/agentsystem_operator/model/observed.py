@@ -43,6 +43,8 @@ class Rollout:
     deadline_exceeded: bool
     unavailable_since: datetime | None
     """When its condition Available became False; None while it is True or unknown."""
+    rolls: bool = False
+    """`spec.strategy.rollingUpdate` is there."""
     moving: bool = False
     """Its controller says that a rollout has begun and not been completed yet; lost pods and
     scaling do not count."""

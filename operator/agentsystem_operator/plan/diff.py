@@ -17,6 +17,7 @@ from agentsystem_operator.model.actions import (
     HandOverReplicas,
     Manifest,
     Scale,
+    SetRecreate,
     Why,
     attempt,
 )
@@ -65,7 +66,8 @@ def _attempts(wanted: Wanted, known: Known) -> Mapping[Ref, set[str]]:
         found = known[ref]
         if isinstance(found, Child):
             before, after = _replicas(found, agent.workload.replicas)
-            attempts[ref] |= {attempt(action) for action in (*before, *after)}
+            strategy = _strategy(found, agent.deployment)
+            attempts[ref] |= {attempt(action) for action in (*before, *strategy, *after)}
     return attempts
 
 
@@ -133,7 +135,8 @@ class _View:
         elif isinstance(found, Child) and ref not in self.blocked:
             # One of these writes refused holds the others: each is safe only after the one before.
             before, after = _replicas(found, agent.workload.replicas)
-            yield from (*before, *applied, *after)
+            strategy = _strategy(found, agent.deployment) if applied else ()
+            yield from (*before, *strategy, *applied, *after)
 
 
 def _changed_by(manifest: Manifest, live: Child, why: Why) -> tuple[str, ...]:
@@ -141,6 +144,13 @@ def _changed_by(manifest: Manifest, live: Child, why: Why) -> tuple[str, ...]:
         return ()
     stated = ownership.owned_fields(manifest.ref.kind, manifest.body)
     return rivals.of(live.claims, stated)
+
+
+def _strategy(live: Child, wanted: Manifest) -> tuple[SetRecreate, ...]:
+    """Return what is to be done about the strategy before the Deployment is applied."""
+    recreates = wanted.body["spec"]["strategy"]["type"] == "Recreate"
+    rolls = live.rollout is not None and live.rollout.rolls
+    return (SetRecreate(live.ref, live.uid),) if recreates and rolls else ()
 
 
 _Replicas = tuple[HandOverReplicas | Scale, ...]

@@ -16,6 +16,7 @@ from agentsystem_operator.model.actions import (
     Delete,
     HandOverReplicas,
     Scale,
+    SetRecreate,
     attempt,
 )
 from agentsystem_operator.model.observed import ReplicasOwner
@@ -88,6 +89,8 @@ class Executor:
                 if not target:
                     raise ports.Gone(f"{ref} is not known")
                 self._children.put(await self._cluster.hand_over_replicas(ref, uid=target))
+            case SetRecreate(ref=ref, uid=uid):
+                self._children.put(await self._cluster.set_recreate(ref, uid=uid))
             case Scale(ref=ref, uid=uid, replicas=replicas):
                 version = await self._cluster.scale(ref, uid=uid, replicas=replicas)
                 self._scaled(ref, replicas=replicas, version=version)

@@ -44,6 +44,11 @@ class FencedCluster:
         self._check()
         return await self._cluster.hand_over_replicas(ref, uid=uid)
 
+    async def set_recreate(self, ref: Ref, *, uid: str) -> observed.Child:
+        """Write, if we lead."""
+        self._check()
+        return await self._cluster.set_recreate(ref, uid=uid)
+
     async def scale(self, ref: Ref, *, uid: str, replicas: int) -> str:
         """Write, if we lead."""
         self._check()

@@ -113,6 +113,7 @@ class ClusterContract:
         for write in (
             world.cluster.apply(manifest, uid=other),
             world.cluster.hand_over_replicas(ref, uid=other),
+            world.cluster.set_recreate(ref, uid=other),
             world.cluster.scale(ref, uid=other, replicas=5),
             world.cluster.delete(ref, uid=other),
             world.cluster.write_status(key, version="1", status={"readyAgents": 1}),
@@ -132,6 +133,7 @@ class ClusterContract:
         for write in (
             world.cluster.apply(manifest, uid=uid),
             world.cluster.hand_over_replicas(manifest.ref, uid=uid),
+            world.cluster.set_recreate(manifest.ref, uid=uid),
             world.cluster.scale(manifest.ref, uid=uid, replicas=2),
             world.cluster.write_status(ghost, version="1", status={"readyAgents": 1}),
         ):
@@ -166,6 +168,29 @@ class ClusterContract:
         assert handed.rollout
         assert handed.rollout.replicas_owner is ReplicasOwner.SCALE
         assert handed.rollout.wanted == 2
+
+    async def test_a_strategy_that_somebody_lets_roll_is_set_back_before_an_apply(
+        self, world: World
+    ) -> None:
+        key, uid = world.add_system("strategy")
+        spec = manifests.spec(memory={"sessions": {"store": "SQLite"}})
+        wanted = manifests.wanted(key, uid, spec)
+        manifest = next(m for m in wanted if m.ref.kind is Kind.DEPLOYMENT)
+        child = await world.cluster.apply(manifest, uid=None)
+        assert child.rollout
+        assert not child.rollout.rolls
+        world.tamper(manifest.ref, "spec", "strategy", "type", value="RollingUpdate")
+        with pytest.raises(ports.Refused, match=r"spec\.strategy\.rollingUpdate"):
+            await world.cluster.apply(manifest, uid=child.uid)
+        rolling = await world.cluster.read(manifest.ref, owner_uid=uid)
+        assert isinstance(rolling, Child)
+        assert rolling.rollout
+        assert rolling.rollout.rolls
+        back = await world.cluster.set_recreate(manifest.ref, uid=child.uid)
+        assert back.rollout
+        assert not back.rollout.rolls
+        applied = await world.cluster.apply(manifest, uid=child.uid)
+        assert applied.ownership == manifest.ownership
 
     async def test_deleting_twice_is_success_both_times(self, world: World) -> None:
         key, uid = world.add_system("twice")

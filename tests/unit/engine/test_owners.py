@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from agentsystem_operator.model.actions import Apply, HandOverReplicas, Scale, Why
+from agentsystem_operator.model.actions import Apply, HandOverReplicas, Scale, SetRecreate, Why
 from agentsystem_operator.model.observed import ReplicasOwner
 from agentsystem_operator.model.references import Kind
 from agentsystem_operator.model.rivals import Claim
@@ -64,7 +64,7 @@ def test_fewer_replicas_come_before_a_template_that_cannot_share() -> None:
 
     mine = [a for a in world.evaluate().actions if _of_deployment(a)]
 
-    assert [type(action) for action in mine] == [Scale, Apply]
+    assert [type(action) for action in mine] == [Scale, SetRecreate, Apply]
 
 
 def test_more_replicas_come_after_the_template_that_can() -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from agentsystem_operator.model.actions import Apply, Why
+from agentsystem_operator.model.actions import Apply, SetRecreate, Why
 from agentsystem_operator.model.observed import NOT_OURS
 from agentsystem_operator.model.references import Kind
 from tests.unit.engine import systems
@@ -41,6 +41,40 @@ def test_a_record_whose_number_was_tampered_with_gets_its_number_back() -> None:
     assert isinstance(action, Apply)
     assert (action.reason, action.manifest.body["revision"]) == (Why.TAMPERED, number)
     assert [event.reason for event in evaluation.events] == ["Tampered"]
+
+
+def test_a_strategy_that_somebody_lets_roll_is_set_back_before_the_apply_that_it_would_refuse() -> (
+    None
+):
+    world = systems.settled(systems.of_one(memory={"sessions": {"store": "SQLite"}}))
+    ref = world.deployment("front")
+    world.pods(ref, rolls=True)
+    world.change(ref, ownership="less")
+
+    first, then = world.evaluate().actions
+
+    assert first == SetRecreate(ref, world.things[ref].child.uid)
+    assert isinstance(then, Apply)
+    assert (then.manifest.ref, then.reason) == (ref, Why.TAMPERED)
+    assert world.wrote(world.settle)[:2] == ["set support--front-a to Recreate", f"apply {ref}"]
+
+
+def test_a_rolling_deployment_keeps_its_strategy() -> None:
+    world = systems.settled(systems.of_one())
+    ref = world.deployment("front")
+    assert world.rollout(ref).rolls
+    world.change(ref, ownership="less")
+
+    assert [type(action) for action in world.evaluate().actions] == [Apply]
+
+
+def test_sessions_that_move_to_a_disk_take_the_strategy_along() -> None:
+    world = systems.settled(systems.of_one())
+    ref = world.deployment("front")
+    world.edit(memory={"sessions": {"store": "SQLite"}})
+
+    assert "set support--front-a to Recreate" in world.wrote(world.settle)
+    assert not world.rollout(ref).rolls
 
 
 def test_a_child_that_stood_and_is_missing_is_made_again_with_an_event() -> None:

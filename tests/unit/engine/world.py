@@ -14,7 +14,14 @@ from typing import Any
 
 from agentsystem_operator import engine
 from agentsystem_operator.model import names, ownership, records
-from agentsystem_operator.model.actions import Action, Apply, Delete, HandOverReplicas, Scale
+from agentsystem_operator.model.actions import (
+    Action,
+    Apply,
+    Delete,
+    HandOverReplicas,
+    Scale,
+    SetRecreate,
+)
 from agentsystem_operator.model.evaluation import Evaluation, Event, Reads
 from agentsystem_operator.model.heard import Heard
 from agentsystem_operator.model.observed import (
@@ -147,6 +154,10 @@ class World:
                 assert uid in (None, self.things[ref].child.uid)
                 self._rollout(ref, replicas_owner=ReplicasOwner.SCALE)
                 self.writes.append(f"hand over {ref.name}")
+            case SetRecreate(ref=ref, uid=uid):
+                assert uid == self.things[ref].child.uid
+                self._rollout(ref, rolls=False)
+                self.writes.append(f"set {ref.name} to Recreate")
             case Scale(ref=ref, uid=uid, replicas=replicas):
                 assert uid == self.things[ref].child.uid
                 live = self.rollout(ref)
@@ -291,6 +302,7 @@ def _record(body: Mapping[str, Any]) -> RevisionRecord:
 
 def _applied_rollout(body: Mapping[str, Any], before: Thing | None) -> Rollout:
     revision = body["spec"]["template"]["metadata"]["labels"][names.REVISION]
+    rolls = "rollingUpdate" in body["spec"]["strategy"]
     if before is None or before.child.rollout is None:
         return Rollout(
             generation=1,
@@ -304,10 +316,13 @@ def _applied_rollout(body: Mapping[str, Any], before: Thing | None) -> Rollout:
             revision=revision,
             deadline_exceeded=False,
             unavailable_since=None,
+            rolls=rolls,
         )
     assert "replicas" not in body["spec"], "only a new Deployment states its replicas"
     live = before.child.rollout
     assert live.replicas_owner is not ReplicasOwner.MAIN, "the replicas would be reset to 1"
+    assert rolls or not live.rolls, "refused: a rollingUpdate under the strategy Recreate"
+    live = replace(live, rolls=rolls)
     if before.body["spec"]["template"] == body["spec"]["template"]:
         return live
     return replace(live, generation=live.generation + 1, revision=revision, updated=0)
