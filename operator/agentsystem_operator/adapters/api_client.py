@@ -22,8 +22,8 @@ from agentsystem_operator.adapters.metrics import Metrics
 CALL_TIMEOUT_S = 5.0
 """Between the renew deadline and the end of a Lease lie 5 s: no write may outlive them."""
 CONNECT_TIMEOUT_S = 3.0
-CONNECTIONS_MAX = 24
-"""For calls, watches aside: each of 16 workers has one, and the event loop's TLS takes 256 KiB
+CONNECTIONS_MAX = 32
+"""For calls, watches aside: each of 24 workers has one, and the event loop's TLS takes 256 KiB
 for each. More in flight than that waits here instead of in the apiserver."""
 
 JSON = "application/json"

@@ -23,6 +23,13 @@ API_VERSIONS: Mapping[Kind, str] = {
 }
 
 
+OWNERSHIPS_MAX = 1024
+"""Of some hundred systems. What is being rolled out is planned several times within seconds, and
+that alone was a tenth of the operator's processor time."""
+_ownerships: dict[str, str] = {}
+"""By intent, which says everything about a body that matters for it. The newest ones."""
+
+
 def owner_reference(owner: Owner) -> dict[str, Any]:
     """Return the reference by which the garbage collector removes children with their system.
 
@@ -66,7 +73,16 @@ def manifest(
     }
     intent = hashing.of(body)
     metadata["annotations"] = {names.INTENT: intent}
-    return Manifest(ref, body, intent, ownership.of_manifest(ref.kind, body))
+    return Manifest(ref, body, intent, _ownership(ref.kind, body, intent))
+
+
+def _ownership(kind: Kind, body: Mapping[str, Any], intent: str) -> str:
+    known = _ownerships.get(intent)
+    if known is None:
+        known = _ownerships[intent] = ownership.of_manifest(kind, body)
+        if len(_ownerships) > OWNERSHIPS_MAX:
+            del _ownerships[next(iter(_ownerships))]
+    return known
 
 
 def born_with(template: Manifest, replicas: int) -> Manifest:

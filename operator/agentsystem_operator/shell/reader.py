@@ -20,7 +20,7 @@ from agentsystem_operator.shell.children import Children
 from agentsystem_operator.shell.contents import Contents
 
 AT_ONCE = 8
-"""Concurrent reads per system: 16 workers then ask at most for 128 at a time."""
+"""Concurrent reads per system: 24 workers then ask at most for 192 at a time."""
 
 KEYS_FRESH_S = 1800.0
 """Half as often as systems look (engine.RENEW_KEYS), so that a look is never answered with what the
