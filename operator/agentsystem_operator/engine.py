@@ -164,7 +164,8 @@ class _Pass:
             return self.kept_as_found(spec, faults=too_large)
         if spec.paused:
             return self._planned(spec, plan)
-        match standing.survey(plan.manifests(), self.observed, self.owner):
+        free = plan.named_by_content if self._is_next(plan) else frozenset()
+        match standing.survey(plan.manifests(), self.observed, self.owner, free=free):
             case standing.Unseen(refs=refs):
                 return Reads(children=refs)
             case standing.Occupied(faults=faults, passing=passing):
@@ -174,6 +175,15 @@ class _Pass:
                 return self._changed(spec, plan, known)
             case other:
                 assert_never(other)
+
+    def _is_next(self, plan: Wanted) -> bool:
+        """Say whether a system that stands comes to a revision that it has not been told to have.
+
+        Nobody else has a reason to use the names that only this revision has, so they are not
+        looked at before. An object that is there all the same is not touched: making it meets a
+        conflict, and then it is looked at.
+        """
+        return self._reported("desired") not in ("", plan.revision)
 
     def _without_cluster_keys(self, spec: AgentSystemSpec) -> Reads | Evaluation:
         if isinstance(keys := self.observed.cluster_keys, Unknown):

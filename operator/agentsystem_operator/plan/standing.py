@@ -1,7 +1,7 @@
 """What stands under each name that a system needs, and whose it is.
 
 Imported by the diff and the engine. Nothing is ever taken over: a name that holds an object which
-this AgentSystem does not control is reported, and nothing at all is written for the system.
+this AgentSystem does not control is reported, and from then on nothing at all is written for it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,11 +42,18 @@ class Clear:
 
 
 def survey(
-    wanted: Iterable[tuple[Manifest, str]], observed: Observed, owner: Owner
+    wanted: Iterable[tuple[Manifest, str]],
+    observed: Observed,
+    owner: Owner,
+    *,
+    free: frozenset[Ref] = frozenset(),
 ) -> Unseen | Occupied | Clear:
-    """Return what stands under the wanted names; a fresh look-up beats the cache."""
+    """Return what stands under the wanted names; a fresh look-up beats the cache.
+
+    Names of `free` are taken to be so without a look.
+    """
     paths = {manifest.ref: path for manifest, path in wanted}
-    seen = {**observed.children, **observed.lookups}
+    seen = {**dict.fromkeys(free, Absent()), **observed.children, **observed.lookups}
     unseen = frozenset(paths.keys() - seen.keys())
     if unseen:
         return Unseen(unseen)

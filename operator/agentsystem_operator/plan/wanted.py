@@ -12,7 +12,7 @@ from agentsystem_operator.decide.workloads import Owner, Workload
 from agentsystem_operator.model import hashing
 from agentsystem_operator.model.actions import Manifest
 from agentsystem_operator.model.observed import NOT_OURS, RevisionRecord
-from agentsystem_operator.model.references import Kind
+from agentsystem_operator.model.references import Kind, Ref
 from agentsystem_operator.plan import agent_config
 from agentsystem_operator.plan.channel import Channel, build_authority
 from agentsystem_operator.plan.config_map import build_config_map
@@ -70,6 +70,13 @@ class Wanted:
     def config_bytes(self) -> int:
         """Size of all rendered configs together."""
         return sum(agent.config_bytes for agent in self.agents)
+
+    @property
+    def named_by_content(self) -> frozenset[Ref]:
+        """Names with the hash of what stands under them: the record and the agents' configs."""
+        before = (manifest.ref for agent in self.agents for manifest in agent.before)
+        configs = (ref for ref in before if ref.kind is Kind.CONFIG_MAP)
+        return frozenset({self.record.ref, *configs})
 
     def manifests(self) -> Iterator[tuple[Manifest, str]]:
         """Yield every manifest with the field that asks for it, in the order of writing."""

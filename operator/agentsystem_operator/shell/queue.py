@@ -21,7 +21,7 @@ nobody when it is gone, and a system must be right 30 s later; two or three requ
 little even for many systems that are refused."""
 OUTAGE_MAX_S = 10.0
 """Faults of the apiserver: once it answers, everything must be under way again soon."""
-SOON_S = 0.1
+SOON_S = 0.2
 """A Deployment's controller writes several times within some ten milliseconds: one pass for all."""
 SHARE = 4
 """One key in so many is of the second lane, however long the first one is."""

@@ -166,6 +166,41 @@ async def test_a_lost_conflict_is_settled_by_reading_the_object() -> None:
     assert rig.cluster.reads.count(f"read {DEPLOYMENT}") == 1
 
 
+EDITED = {"agents": [builders.agent(instructions="Be brief.")]}
+
+
+@virtual
+async def test_a_change_of_the_spec_reads_only_who_the_system_is() -> None:
+    rig = await made()
+    rig.seen(rig.cluster.edit_system(KEY, manifests.spec(**EDITED)))
+    await rig.work()
+    assert rig.cluster.reads == [f"identify {KEY}"]
+
+
+@virtual
+@pytest.mark.parametrize("kind", [Kind.CONFIG_MAP, Kind.CONTROLLER_REVISION])
+async def test_an_object_of_somebody_else_under_the_name_of_the_next_revision_is_left_alone(
+    kind: Kind,
+) -> None:
+    twin = await made()
+    before = {child.ref for child in twin.cluster.children()}
+    twin.seen(twin.cluster.edit_system(KEY, manifests.spec(**EDITED)))
+    await twin.work()
+    (name,) = [c.ref for c in twin.cluster.children() if c.ref.kind is kind and c.ref not in before]
+    rig = await made()
+    rollout = rig.cluster.child(DEPLOYMENT).rollout
+    rig.cluster.add_foreign(name, {"metadata": {"name": name.name}})
+    rig.seen(rig.cluster.edit_system(KEY, manifests.spec(**EDITED)))
+    assert (await rig.work())[0] is Result.CONFLICT
+    await asyncio.sleep(1)
+    await rig.work()
+    assert condition(rig, "ConfigValid") == ("False", "NameTaken")
+    assert rig.cluster.body(name)["metadata"].keys() == {
+        "name", "uid", "resourceVersion", "generation",
+    }  # fmt: skip
+    assert rig.cluster.child(DEPLOYMENT).rollout == rollout
+
+
 @virtual
 async def test_a_stale_view_of_the_spec_deletes_nothing() -> None:
     rig = await made()
