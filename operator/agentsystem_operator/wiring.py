@@ -78,7 +78,7 @@ class Operator:
         self._scopes: tuple[Scope, ...] = settings.namespaces or (None,)
         self._systems = KubernetesSystems(self._api)
         self._queue: Queue[SystemKey] = Queue(waited=self._metrics.waited)
-        self._store = Store(changed=self._enqueue)
+        self._store = Store(changed=self._enqueue, status_changed=self._enqueue_soon)
         self._children = Children(changed=self._enqueue_soon, monotonic=self._clock.monotonic)
         self._contents = Contents(changed=self._enqueue)
         self._memory = Memory()

@@ -27,7 +27,7 @@ class Rig:
         """`through`: what stands between the operator and the cluster, if anything."""
         self.cluster = cluster
         self.queue: Queue[SystemKey] = Queue(jitter=lambda: 1.0)
-        self.store = Store(changed=self.queue.add)
+        self.store = Store(changed=self.queue.add, status_changed=self.queue.follow)
         clock = FakeClock()
         self.children = Children(changed=self._changed, monotonic=clock.monotonic)
         self.contents = Contents(changed=self.queue.add)

@@ -59,6 +59,8 @@ class Queue(Generic[K]):
         self._dirty: dict[K, bool] = {}
         """Keys to be worked on again, and whether in the first lane."""
         self._soon: dict[K, asyncio.TimerHandle] = {}
+        self._soon_after: set[K] = set()
+        """Keys that are worked on and are due in a moment after that."""
         self._taken = 0
         self._heap: list[tuple[float, int, K]] = []
         self._when: dict[K, float] = {}
@@ -112,8 +114,14 @@ class Queue(Generic[K]):
             self._signal()
 
     def soon(self, key: K) -> None:
-        """Make a key due in a moment, in the second lane, unless it is taken up before."""
-        if key not in self._soon:
+        """Make a key due in a moment, in the second lane, unless it is taken up before.
+
+        While it is worked on the moment begins when it is given back: a pass is told of its own
+        writes, and of what the cluster makes of the first ones before the last are done.
+        """
+        if key in self._running:
+            self._soon_after.add(key)
+        elif key not in self._soon:
             loop = asyncio.get_running_loop()
             self._soon[key] = loop.call_later(SOON_S, self._came, key)
 
@@ -163,6 +171,9 @@ class Queue(Generic[K]):
                 self.add(key)
             case False:
                 self.follow(key)
+            case None if key in self._soon_after:
+                self.soon(key)
+        self._soon_after.discard(key)
 
     def _is_seconds_turn(self) -> bool:
         return bool(self._behind) and self._taken % SHARE == 0
@@ -190,6 +201,7 @@ class Queue(Generic[K]):
         """Drop all memory of a key that does not exist any more."""
         if early := self._soon.pop(key, None):
             early.cancel()
+        self._soon_after.discard(key)
         self.succeeded(key)
         self.schedule(key, None)
 

@@ -212,7 +212,7 @@ class Reconciler:
             return Result.SETTLED
         notes.acted += 1
         if notes.acted <= ACTED_MAX:
-            self._.queue.follow(key)
+            self._.queue.soon(key)  # with what the cluster makes of it
         else:
             logger.warning("still writing after many passes; slowing down", extra={"key": str(key)})
             self._.queue.failed(key)

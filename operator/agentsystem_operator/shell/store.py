@@ -30,12 +30,22 @@ class Packed:
         """Say whether nothing but the version differs."""
         return replace(self, resource_version=other.resource_version) == other
 
+    def same_wish(self, other: "Packed") -> bool:
+        """Say whether at most the status, and what goes with any write, differs."""
+        return replace(self, resource_version=other.resource_version, status=other.status) == other
+
 
 class Store:
     """The AgentSystems by key."""
 
-    def __init__(self, *, changed: Callable[[SystemKey], None]) -> None:
+    def __init__(
+        self,
+        *,
+        changed: Callable[[SystemKey], None],
+        status_changed: Callable[[SystemKey], None],
+    ) -> None:
         self._changed = changed
+        self._status_changed = status_changed
         self._systems: dict[SystemKey, Packed] = {}
 
     def __len__(self) -> int:
@@ -74,8 +84,11 @@ class Store:
         if old is not None and versions.is_older(new.resource_version, old.resource_version):
             return
         self._systems[key] = new
-        if old is None or not new.same_content(old):
+        if old is None or not new.same_wish(old):
             self._changed(key)
+        elif not new.same_content(old):
+            # Mostly our own write, which a watch may show before it is answered.
+            self._status_changed(key)
 
     def remove(self, key: SystemKey, *, uid: str) -> None:
         """Take the deletion of an object; a later one of the same name stays."""

@@ -30,7 +30,7 @@ def body(version: int) -> dict[str, Any]:
 
 
 def test_nothing_of_kopf_but_its_watch_is_used() -> None:
-    found = registry(Store(changed=lambda _: None), [])
+    found = registry(Store(changed=lambda _: None, status_changed=lambda _: None), [])
     for part in (found._changing, found._spawning, found._indexing, found._webhooks):
         assert list(part.get_all_handlers()) == []
     assert len(list(found._watching.get_all_handlers())) == 1
@@ -54,7 +54,7 @@ def test_settings_make_kopf_write_nothing_and_never_give_up() -> None:
 
 @virtual
 async def test_events_are_stored_and_a_relist_asks_for_a_sweep() -> None:
-    store, relists = Store(changed=lambda _: None), list[int]()
+    store, relists = Store(changed=lambda _: None, status_changed=lambda _: None), list[int]()
     [handler] = registry(store, relists)._watching.get_all_handlers()
     seen: Any = handler.fn
     assert await seen(event={"type": None, "object": body(1)}) is None

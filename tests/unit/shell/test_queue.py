@@ -233,6 +233,34 @@ async def test_what_comes_soon_comes_once_however_much_is_reported() -> None:
 
 
 @virtual
+async def test_what_comes_soon_while_a_key_is_worked_on_comes_once_a_moment_after_that() -> None:
+    due = make()
+    due.add("a")
+    taken = await due.take()
+    for _ in range(5):
+        due.soon("a")
+        await asyncio.sleep(queue.SOON_S)
+    due.done(taken)
+    began = now()
+    due.done(await due.take())
+    assert now() - began == pytest.approx(queue.SOON_S)
+    await asyncio.sleep(1)
+    assert due.depth == 0
+
+
+@virtual
+async def test_a_key_that_is_forgotten_while_it_is_worked_on_does_not_come_soon() -> None:
+    due = make()
+    due.add("a")
+    taken = await due.take()
+    due.soon("a")
+    due.forget("a")
+    due.done(taken)
+    await asyncio.sleep(1)
+    assert due.depth == 0
+
+
+@virtual
 async def test_what_was_reported_before_a_key_was_taken_up_is_no_reason_for_another_pass() -> None:
     due = make()
     due.soon("a")

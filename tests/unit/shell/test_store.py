@@ -17,7 +17,7 @@ def body(version: int, *, uid: str = "u1", generation: int = 1, **fields: Any) -
 
 def make() -> tuple[Store, list[SystemKey]]:
     told: list[SystemKey] = []
-    return Store(changed=told.append), told
+    return Store(changed=told.append, status_changed=told.append), told
 
 
 def test_what_goes_in_comes_out() -> None:
@@ -51,11 +51,15 @@ def test_our_own_status_write_is_no_news_when_it_comes_back() -> None:
     assert store.version(KEY) == "7"
 
 
-def test_a_status_that_somebody_else_wrote_is_news() -> None:
-    store, told = make()
+def test_a_status_that_somebody_else_wrote_is_news_but_nobodys_wish() -> None:
+    wishes: list[SystemKey] = []
+    statuses: list[SystemKey] = []
+    store = Store(changed=wishes.append, status_changed=statuses.append)
     store.put(body(5, status={"readyAgents": 1}))
     store.put(body(6, status={}))
-    assert told == [KEY, KEY]
+    assert (wishes, statuses) == ([KEY], [KEY])
+    store.put(body(7, generation=2, status={"readyAgents": 1}))
+    assert (wishes, statuses) == ([KEY, KEY], [KEY])
 
 
 def test_a_status_answer_that_is_late_does_not_hide_a_newer_object() -> None:

@@ -16,7 +16,7 @@ KEY = SystemKey("shop", "one")
 
 def make() -> tuple[FakeCluster, Store, Sweep, list[SystemKey]]:
     cluster, told = FakeCluster(), list[SystemKey]()
-    store = Store(changed=told.append)
+    store = Store(changed=told.append, status_changed=told.append)
     return cluster, store, Sweep(cluster, store), told
 
 
