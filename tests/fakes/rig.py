@@ -26,7 +26,7 @@ class Rig:
     def __init__(self, cluster: FakeCluster, *, through: Any = None) -> None:
         """`through`: what stands between the operator and the cluster, if anything."""
         self.cluster = cluster
-        self.queue: Queue[SystemKey] = Queue(jitter=lambda: 1.0)
+        self.queue: Queue[SystemKey] = Queue(jitter=lambda: 1.0, apart_s=0)
         self.store = Store(changed=self.queue.add, status_changed=self.queue.follow)
         clock = FakeClock()
         self.children = Children(changed=self._changed, monotonic=clock.monotonic)

@@ -1,17 +1,19 @@
 """Which system is due next: a deduplicated queue with one flight per key and two lanes.
 
 What people asked for (`add`) comes before what the cluster reports of its own work (`follow`,
-`soon`), but each fourth key is of the second lane while both wait, so that neither starves.
+`soon`), but each fourth key is of the second lane while both wait, so that neither starves. What is
+asked for again and again comes once a second: it must not take the others' share.
 
 Invariants: a key is never worked on twice at once; a key added while it is worked on is worked on
 again afterwards; a paused queue hands out nothing; every delay is bounded. One timer serves all
-delays but those of `soon`. Time is the event loop's.
+delays but those of `soon` and `add`. Time is the event loop's.
 """
 
 import asyncio
 import heapq
 import itertools
 import random
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -23,6 +25,8 @@ OUTAGE_MAX_S = 10.0
 """Faults of the apiserver: once it answers, everything must be under way again soon."""
 SOON_S = 0.2
 """A Deployment's controller writes several times within some ten milliseconds: one pass for all."""
+APART_S = 1.0
+"""Between two passes of a key that somebody asks for: all that is asked meanwhile is one pass."""
 SHARE = 4
 """One key in so many is of the second lane, however long the first one is."""
 DELAY_MAX_S = 3600.0
@@ -49,9 +53,15 @@ class Queue(Generic[K]):
         *,
         waited: Callable[[float], None] = lambda _: None,
         jitter: Callable[[], float] = random.random,
+        apart_s: float = APART_S,
     ) -> None:
         self._waited = waited
         self._jitter = jitter
+        self._apart_s = apart_s
+        self._asked: OrderedDict[K, float] = OrderedDict()
+        """When each key was last taken from the first lane, for as long as it matters."""
+        self._again: dict[K, asyncio.TimerHandle] = {}
+        """Keys that are asked for too early; until then they are in no lane."""
         self._due: dict[K, float] = {}
         self._behind: dict[K, float] = {}
         """The second lane; no key is in both."""
@@ -99,16 +109,26 @@ class Queue(Generic[K]):
         """Make a key due now, in the first lane: somebody waits for what becomes of it."""
         if key in self._running:
             self._dirty[key] = True
-        elif key not in self._due:
+        elif key in self._due or key in self._again:
+            return
+        elif (early := self._asked.get(key, -self._apart_s) + self._apart_s - _now()) > 0:
+            self._behind.pop(key, None)
+            loop = asyncio.get_running_loop()
+            self._again[key] = loop.call_later(early, self._came_again, key)
+        else:
             self._begin()
             self._due[key] = self._behind.pop(key, _now())
             self._signal()
+
+    def _came_again(self, key: K) -> None:
+        del self._again[key]
+        self.add(key)
 
     def follow(self, key: K) -> None:
         """Make a key due now, in the second lane: the cluster went on."""
         if key in self._running:
             self._dirty.setdefault(key, False)
-        elif key not in self._due and key not in self._behind:
+        elif not any(key in those for those in (self._due, self._behind, self._again)):
             self._begin()
             self._behind[key] = _now()
             self._signal()
@@ -154,6 +174,8 @@ class Queue(Generic[K]):
         del lane[key]
         if early := self._soon.pop(key, None):
             early.cancel()  # whatever was seen until now is before the eyes of this pass
+        if lane is self._due:
+            self._note_asked(key)
         self._running.add(key)
         self.quiet.clear()
         self._waited(_now() - since)
@@ -174,6 +196,13 @@ class Queue(Generic[K]):
             case None if key in self._soon_after:
                 self.soon(key)
         self._soon_after.discard(key)
+
+    def _note_asked(self, key: K) -> None:
+        now = _now()
+        self._asked[key] = now
+        self._asked.move_to_end(key)
+        while next(iter(self._asked.values())) < now - self._apart_s:
+            self._asked.popitem(last=False)
 
     def _is_seconds_turn(self) -> bool:
         return bool(self._behind) and self._taken % SHARE == 0
@@ -199,8 +228,9 @@ class Queue(Generic[K]):
 
     def forget(self, key: K) -> None:
         """Drop all memory of a key that does not exist any more."""
-        if early := self._soon.pop(key, None):
-            early.cancel()
+        for timers in (self._soon, self._again):
+            if early := timers.pop(key, None):
+                early.cancel()
         self._soon_after.discard(key)
         self.succeeded(key)
         self.schedule(key, None)

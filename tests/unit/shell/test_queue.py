@@ -208,6 +208,49 @@ async def test_what_people_asked_for_comes_first_and_the_rest_does_not_starve() 
     assert order.count("cluster") == 3
 
 
+async def _works(due: Queue[str], taken: list[tuple[str, float]]) -> None:
+    while True:
+        key = await due.take()
+        taken.append((key, now()))
+        await asyncio.sleep(0.1)
+        due.soon(key)
+        due.done(key)
+
+
+@virtual
+async def test_what_is_asked_for_all_the_time_comes_once_a_second_and_the_last_wish_too() -> None:
+    due, taken, began = make(), list[tuple[str, float]](), now()
+    worker = asyncio.create_task(_works(due, taken))
+    for turn in range(50):
+        due.add("hot")
+        due.follow("hot")
+        if turn == 25:
+            due.add("calm")
+        await asyncio.sleep(0.1)
+    asked_last = now() - 0.1
+    await asyncio.sleep(2)
+    worker.cancel()
+    hot = [at for key, at in taken if key == "hot"]
+    assert 5 <= len([at for at in hot if at <= asked_last]) <= 6
+    assert any(asked_last <= at <= asked_last + queue.APART_S for at in hot)
+    assert next(at for key, at in taken if key == "calm") - began < 2.8
+
+
+@virtual
+async def test_a_key_asked_for_early_waits_outside_the_lanes_and_can_be_forgotten() -> None:
+    due = make()
+    due.add("a")
+    due.done(await due.take())
+    due.add("a")
+    due.follow("a")
+    assert due.depth == 0
+    due.forget("a")
+    await asyncio.sleep(2)
+    assert due.depth == 0
+    due.add("a")
+    assert due.depth == 1
+
+
 @virtual
 async def test_a_key_that_waits_behind_moves_up_when_somebody_asks() -> None:
     due = make()
