@@ -1,6 +1,8 @@
 """More requests than can be served: who is next, who waits, and who is told to come later."""
 
 import asyncio
+import gc
+import weakref
 from collections import Counter
 
 import pytest
@@ -222,3 +224,20 @@ def test_a_slot_whose_owner_has_gone_in_the_very_moment_of_its_turn_is_not_lost(
 
 def test_limits_name_a_patience_for_every_priority() -> None:
     assert set(limits.PATIENCE_SECONDS) == set(PASSED_OVER) == set(Priority)
+
+
+def test_a_request_whose_client_was_watched_leaves_nothing_for_the_collector() -> None:
+    async def story() -> None:
+        slot = Crowd(Admission(limit=10), seconds=0).slot()
+        trace = weakref.ref(slot)
+        async with slot:
+            slot.received()
+            await asyncio.sleep(2 * limits.DISCONNECT_PATIENCE_SECONDS)
+        del slot
+        assert trace() is None
+
+    gc.disable()
+    try:
+        run(story())
+    finally:
+        gc.enable()
