@@ -2,9 +2,9 @@
 
 The cluster's controllers work at upstream's rate, and have caught up with the creations before.
 Both moments are the apiserver's: when it had answered the change, and when the operator's first
-write to a child of that system came in. Then half as many changes a second, without and with one hot
-system beside the others that is edited ten times a second: with all of them at once two cores have
-more to do than they can, and would say nothing about who waits for whom.
+write to a child of that system came in. Then half as many changes a second, without and with one
+hot system beside the others that is edited ten times a second: with all of them at once two cores
+have more to do than they can, and would say nothing about who waits for whom.
 """
 
 from __future__ import annotations
