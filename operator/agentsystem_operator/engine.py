@@ -177,12 +177,7 @@ class _Pass:
                 assert_never(other)
 
     def _is_next(self, plan: Wanted) -> bool:
-        """Say whether a system that stands comes to a revision that it has not been told to have.
-
-        Nobody else has a reason to use the names that only this revision has, so they are not
-        looked at before. An object that is there all the same is not touched: making it meets a
-        conflict, and then it is looked at.
-        """
+        """Say whether a system that stands comes to a revision that was never reported (ADR 2)."""
         return self._reported("desired") not in ("", plan.revision)
 
     def _without_cluster_keys(self, spec: AgentSystemSpec) -> Reads | Evaluation:

@@ -126,14 +126,21 @@ class KubernetesCluster:
         except ports.Refused as exc:
             raise ports.ConflictLost(f"{ref}: managedFields changed meanwhile") from exc
 
-    async def _patch(self, ref: Ref, patch: list[Mapping[str, Any]]) -> observed.Child:
+    async def _patch(
+        self,
+        ref: Ref,
+        patch: Any,
+        *,
+        manager: str = projections.SCALE_MANAGER,
+        content_type: str = api_client.JSON_PATCH,
+    ) -> observed.Child:
         answer = await self._api.call(
             "patch",
             resources.child(ref),
             kind=ref.kind.value,
-            query={"fieldManager": projections.SCALE_MANAGER},
+            query={"fieldManager": manager},
             body=patch,
-            content_type=api_client.JSON_PATCH,
+            content_type=content_type,
         )
         return self._decoders[ref.kind](answer)
 
@@ -143,15 +150,9 @@ class KubernetesCluster:
             "metadata": {"uid": uid},
             "spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}},
         }
-        answer = await self._api.call(
-            "patch",
-            resources.child(ref),
-            kind=ref.kind.value,
-            query={"fieldManager": projections.MAIN_MANAGER},
-            body=body,
-            content_type=api_client.MERGE_PATCH,
+        return await self._patch(
+            ref, body, manager=projections.MAIN_MANAGER, content_type=api_client.MERGE_PATCH
         )
-        return self._decoders[ref.kind](answer)
 
     async def scale(self, ref: Ref, *, uid: str, replicas: int) -> str:
         """Set replicas through the scale subresource; an object of another uid is left alone."""

@@ -50,7 +50,8 @@ def survey(
 ) -> Unseen | Occupied | Clear:
     """Return what stands under the wanted names; a fresh look-up beats the cache.
 
-    Names of `free` are taken to be so without a look.
+    Names of `free` are not looked at: nobody else has a reason to use them. An object that is there
+    all the same is not touched: making it meets a conflict, and then it is looked at.
     """
     paths = {manifest.ref: path for manifest, path in wanted}
     seen = {**dict.fromkeys(free, Absent()), **observed.children, **observed.lookups}
