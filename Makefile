@@ -68,8 +68,8 @@ contract: $(STAMP) ## contracts between our halves, and between fakes and the re
 integration: $(STAMP) ## tests against a real apiserver, also one that lies and fails
 	@$(PY) tests/run.py integration faults
 
-devcluster: $(STAMP) ## tests of the dev cluster itself (devcluster/)
-	@$(PY) tests/run.py devcluster
+devcluster: $(STAMP) ## tests of the dev cluster itself (devcluster/), and of the demo on one
+	@$(PY) tests/run.py devcluster demo
 
 e2e: $(STAMP) ## stories on real nodes (CONTEXT=.. IMAGE_LOAD=..: on your cluster)
 	@$(PY) tests/run.py e2e

@@ -32,6 +32,8 @@ from tests.runner import ROOT, Interrupted, Runner
 CLUSTER = "test"
 DEV = ("python3", "-m", "devcluster")
 PYTHON = sys.executable
+SLOWEST = 15
+"""How many tests each stage names with what they took, of those that took 5 s and more."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def pytest(runner: Runner, *arguments: str) -> Tally:
     """Run pytest and read its counts from the report, not from its words."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        code = runner.run(PYTHON, "-m", "pytest", "-q", f"--junitxml={report}", *arguments)
+        options = ("-q", f"--junitxml={report}", f"--durations={SLOWEST}", "--durations-min=5")
+        code = runner.run(PYTHON, "-m", "pytest", *options, *arguments)
         if not report.exists():
             return Tally(failed=1)
         suite = next(ET.parse(report).getroot().iter("testsuite"))  # noqa: S314 - our own file
@@ -123,6 +126,11 @@ def devcluster(runner: Runner) -> Tally:
     return pytest(runner, "tests/devcluster")
 
 
+def demo(runner: Runner) -> Tally:
+    """`make demo` on a cluster that it did not raise itself."""
+    return pytest(runner, "tests/demo")
+
+
 def e2e(runner: Runner) -> Tally:
     """The whole on real nodes, with the images that users get."""
     if "AGENTSYSTEM_TEST_CONTEXT" in runner.env:
@@ -159,7 +167,7 @@ APISERVER: dict[str, Stage] = {
     "faults": faults,
 }
 """They need an apiserver and its controllers; pods become ready only where a test says so."""
-DEVCLUSTER: dict[str, Stage] = {"devcluster": devcluster}
+DEVCLUSTER: dict[str, Stage] = {"devcluster": devcluster, "demo": demo}
 NODES: dict[str, Stage] = {"e2e": e2e}
 ON_REQUEST: dict[str, Stage] = {"gitops": gitops}
 """Too long for every run; they need an apiserver too."""

@@ -1,10 +1,11 @@
 """From a change of a spec to the first write of a child, while many systems stand.
 
-The cluster's controllers work at upstream's rate, and have caught up with the creations before.
-Both moments are the apiserver's: when it had answered the change, and when the operator's first
-write to a child of that system came in. Then half as many changes a second, without and with one
-hot system beside the others that is edited ten times a second: with all of them at once two cores
-have more to do than they can, and would say nothing about who waits for whom.
+The cluster's controllers work at upstream's rate, and have caught up before each drive with what
+was before it. Both moments are the apiserver's: when it had answered the change, and when the
+operator's first write to a child of that system came in. Then half as many changes a second,
+without and with one hot system beside the others that is edited ten times a second: with all of
+them at once two cores have more to do than they can, and would say nothing about who waits for
+whom.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from datetime import datetime
 from bench import report
 from bench.operator import population, stage
 from bench.operator.population import Population, place
-from bench.operator.stage import Stage
+from bench.operator.stage import Running, Stage
 from bench.report import Table
 from tests import audit, builders
 from tests.kube import eventually
@@ -40,12 +41,10 @@ def run(options: argparse.Namespace) -> Iterator[Table]:
     qps = stage.UPSTREAM_QPS
     with stage.scaled(options, controller_qps=qps) as setting, setting.operator() as running:
         asyncio.run(_create(setting, options.systems))
-        _await_controllers(setting)
-        eventually("the operator is idle", running.is_idle, within_s=WITHIN_S)
-        load = _Load(setting, options.systems, seconds)
-        busy = asyncio.run(load.drive(PER_SECOND, hot=False))
-        calm = asyncio.run(load.drive(BESIDE_PER_SECOND, hot=False))
-        beside = asyncio.run(load.drive(BESIDE_PER_SECOND, hot=True))
+        load = _Load(setting, running, options.systems, seconds)
+        busy = load.drive(PER_SECOND, hot=False)
+        calm = load.drive(BESIDE_PER_SECOND, hot=False)
+        beside = load.drive(BESIDE_PER_SECOND, hot=True)
     rows = (
         *_rows(f"change to first child write, {PER_SECOND} changes/s", busy),
         *_rows(f"the same, {BESIDE_PER_SECOND} changes/s", calm),
@@ -79,34 +78,39 @@ async def _create(setting: Stage, systems: int) -> None:
         await people.settled(systems + 1, within_s=WITHIN_S)
 
 
-def _await_controllers(setting: Stage) -> None:
-    """Wait until the one that has most to do for a new Deployment has nothing to do any more."""
-    eventually(
-        "the Deployment controller is idle",
-        lambda: not audit.restless(setting.name, user=CONTROLLER, for_s=10),
-        within_s=WITHIN_S,
-        every_s=5,
-    )
-
-
 @dataclass(slots=True)
 class _Load:
     """People who change systems, no two times in the same way."""
 
     setting: Stage
+    running: Running
     systems: int
     seconds: float
     editions: Iterator[int] = field(default_factory=itertools.count)
 
-    async def drive(self, rate: int, *, hot: bool) -> list[float]:
+    def drive(self, rate: int, *, hot: bool) -> list[float]:
         """Return the seconds from each change to the first child write, the hot system's aside."""
+        self._await_rest()
         start = audit.log(self.setting.name).stat().st_size
+        asyncio.run(self._change_all(rate, hot=hot))
+        return _latencies(self.setting, start, aside={place(self.systems)})
+
+    def _await_rest(self) -> None:
+        """Wait for the controller that has most to do for a Deployment, and for the operator."""
+        eventually(
+            "the Deployment controller is idle",
+            lambda: not audit.restless(self.setting.name, user=CONTROLLER, for_s=10),
+            within_s=WITHIN_S,
+            every_s=5,
+        )
+        eventually("the operator is idle", self.running.is_idle, within_s=WITHIN_S)
+
+    async def _change_all(self, rate: int, *, hot: bool) -> None:
         async with population.population(self.setting.kube) as people, asyncio.TaskGroup() as group:
             group.create_task(self._steady(people, range(self.systems), rate))
             if hot:
                 group.create_task(self._steady(people, [self.systems], HOT_PER_SECOND))
         await asyncio.sleep(DRAIN_S)
-        return _latencies(self.setting, start, aside={place(self.systems)})
 
     async def _steady(self, people: Population, numbers: Sequence[int], rate: int) -> None:
         """Change systems in turn, so many a second; late changes are sent at once."""

@@ -217,6 +217,15 @@ class Case:
         ]
         return any(child["metadata"].get("ownerReferences") for items in found for child in items)
 
+    async def is_collected(self) -> bool:
+        """Say whether each ReplicaSet still has its Deployment, or went with it."""
+        deployments, sets = [
+            [each["metadata"] for each in await self.admin.list(kind, self.ns)]
+            for kind in ("Deployment", "ReplicaSet")
+        ]
+        owners = [ref["uid"] for each in sets for ref in each.get("ownerReferences", [])]
+        return {each["uid"] for each in deployments}.issuperset(owners)
+
     async def _grant(self, user: str) -> None:
         """Give the user, in this namespace only, what config/rbac gives the operator."""
         account = {"kind": "ServiceAccount", "name": user, "namespace": self.ns}

@@ -30,6 +30,9 @@ STORIES = (stories.IMAGE, stories.REMOVAL, stories.DELETE, stories.CREATE)
 GATHER_S = 240.0
 """How long the cases of a group wait for each other."""
 BACK_S = 120.0
+COLLECTED_S = 300.0
+"""The garbage collector doubles its waiting each time that nobody answers: after an outage of three
+minutes it may let as much pass again before it deletes what lost its owner right before."""
 SPREAD_S = 1.5
 """An edit is at most so much older than the outage: work is cut off anywhere."""
 REQUESTS_PER_S = 20.0
@@ -169,6 +172,9 @@ def trial(story: Story, outage: Outage, *, restarts: bool) -> Trial:
             await operator.process.kill()
         back = await happening
         operator.disturbed = back.acts
+        if not await case.is_collected():
+            await eventually("all is collected", case.is_collected, within_s=COLLECTED_S)
+            operator.disturb()
         asked = sum(began < entry.began < back.answers for entry in operator.proxy.record.entries)
         wrong = []
         if operator.process.starts - starts != int(restarts):

@@ -92,7 +92,7 @@ def test_what_needs_a_dev_cluster_is_skipped_on_a_context_and_says_so() -> None:
     """Both who drives dev clusters and who asks for the audit log of one."""
     counted = "create_to_ready_costs_fourteen_writes_and_rest_costs_none"
     done = command(
-        *("-m", "pytest", "-q", "tests/e2e/test_demo_on_an_existing_cluster.py"),
+        *("-m", "pytest", "-q", "tests/e2e/test_node_stopped.py"),
         f"tests/e2e/test_apply_to_answer.py::test_{counted}",
         AGENTSYSTEM_TEST_CONTEXT="kind-nowhere",
     )
