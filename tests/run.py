@@ -1,7 +1,7 @@
 """Runs everything that `make test` promises, in order, and ends everything it started.
 
-Stages that need a cluster share dev clusters of their own (`test`), which leaves a running
-demo alone. What waits runs side by side with what computes. `make e2e CONTEXT=name
+Stages that need a cluster have dev clusters of their own (`test`, `test-faults`), which leaves a
+running demo alone. What waits runs side by side with what computes. `make e2e CONTEXT=name
 IMAGE_LOAD=command` runs that stage on an existing cluster instead, without the tests that need the
 powers of a dev cluster. The last line is `N passed, N failed, N skipped`; a static check counts as
 one.
@@ -160,13 +160,10 @@ def gitops(runner: Runner) -> Tally:
 
 Stage = Callable[[Runner], Tally]
 STATIC: dict[str, Stage] = {"lint": lint, "types": types, "layers": layers, "unit": unit}
-APISERVER: dict[str, Stage] = {
-    "verify": verify,
-    "audit": audit,
-    "integration": integration,
-    "faults": faults,
-}
+APISERVER: dict[str, Stage] = {"verify": verify, "audit": audit, "integration": integration}
 """They need an apiserver and its controllers; pods become ready only where a test says so."""
+FAULTS: dict[str, Stage] = {"faults": faults}
+"""They need the same."""
 DEVCLUSTER: dict[str, Stage] = {"devcluster": devcluster, "demo": demo}
 NODES: dict[str, Stage] = {"e2e": e2e}
 ON_REQUEST: dict[str, Stage] = {"gitops": gitops}
@@ -188,10 +185,11 @@ class Group:
 
 Lane = tuple[Group, ...]
 SIDE_BY_SIDE: dict[str, Lane] = {
-    "code": (Group(STATIC), Group(DEVCLUSTER)),
+    "code": (Group(STATIC),),
     "cluster": (Group({**APISERVER, **ON_REQUEST}, CLUSTER),),
+    "own": (Group(DEVCLUSTER), Group(FAULTS, f"{CLUSTER}-faults")),
 }
-"""What computes with what waits; both take about a quarter of an hour."""
+"""What computes with what waits; each takes about a quarter of an hour."""
 ALONE: Lane = (Group(NODES, CLUSTER, nodes=2),)
 """What times pods and requests has the machine to itself."""
 
@@ -299,7 +297,7 @@ def main() -> int:
     """Run the stages named on the command line, all by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stages", nargs="*", help="default: all", metavar="STAGE")
-    known = [*STATIC, *DEVCLUSTER, *APISERVER, *NODES]
+    known = [*STATIC, *DEVCLUSTER, *APISERVER, *FAULTS, *NODES]
     wanted = parser.parse_args().stages or known
     if unknown := sorted(set(wanted) - {*known, *ON_REQUEST}):
         parser.error(f"unknown stage {unknown[0]}; known: {', '.join([*known, *ON_REQUEST])}")
