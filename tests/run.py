@@ -163,7 +163,7 @@ STATIC: dict[str, Stage] = {"lint": lint, "types": types, "layers": layers, "uni
 APISERVER: dict[str, Stage] = {"verify": verify, "audit": audit, "integration": integration}
 """They need an apiserver and its controllers; pods become ready only where a test says so."""
 FAULTS: dict[str, Stage] = {"faults": faults}
-"""They need the same."""
+"""The same goes for these."""
 DEVCLUSTER: dict[str, Stage] = {"devcluster": devcluster, "demo": demo}
 NODES: dict[str, Stage] = {"e2e": e2e}
 ON_REQUEST: dict[str, Stage] = {"gitops": gitops}
