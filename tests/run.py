@@ -3,8 +3,8 @@
 Stages that need a cluster have dev clusters of their own (`test`, `test-faults`), which leaves a
 running demo alone. What waits runs side by side with what computes. `make e2e CONTEXT=name
 IMAGE_LOAD=command` runs that stage on an existing cluster instead, without the tests that need the
-powers of a dev cluster. The last line is `N passed, N failed, N skipped`; a static check counts as
-one.
+powers of a dev cluster. Each failure is named in a line of its own before the last one, which is
+`N passed, N failed, N skipped`; a static check counts as one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -28,29 +27,13 @@ from types import FrameType
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.runner import ROOT, Interrupted, Runner
+from tests.tally import Tally, failure, of_report
 
 CLUSTER = "test"
 DEV = ("python3", "-m", "devcluster")
 PYTHON = sys.executable
 SLOWEST = 15
 """How many tests each stage names with what they took, of those that took 5 s and more."""
-
-
-@dataclass(frozen=True)
-class Tally:
-    """Outcome of one stage."""
-
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(
-            self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped
-        )
-
-    def __str__(self) -> str:
-        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
 
 
 class Refused(Exception):
@@ -60,7 +43,7 @@ class Refused(Exception):
 def check(runner: Runner, target: str, *settings: str) -> Tally:
     """Run a static check by its make target: it counts as one."""
     passed = runner.run("make", "--no-print-directory", target, *settings) == 0
-    return Tally(passed=1) if passed else Tally(failed=1)
+    return Tally(passed=1) if passed else failure(f"make {target}")
 
 
 def pytest(runner: Runner, *arguments: str) -> Tally:
@@ -70,13 +53,8 @@ def pytest(runner: Runner, *arguments: str) -> Tally:
         options = ("-q", f"--junitxml={report}", f"--durations={SLOWEST}", "--durations-min=5")
         code = runner.run(PYTHON, "-m", "pytest", *options, *arguments)
         if not report.exists():
-            return Tally(failed=1)
-        suite = next(ET.parse(report).getroot().iter("testsuite"))  # noqa: S314 - our own file
-    total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
-    broken = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
-    if code != 0 and broken == 0:
-        broken = 1  # e.g. nothing collected: a stage without tests has not passed
-    return Tally(max(total - broken - skipped, 0), broken, skipped)
+            return failure(f"pytest {' '.join(arguments)}", f"exit code {code} and no report")
+        return of_report(report, code)
 
 
 def lint(runner: Runner) -> Tally:
@@ -107,7 +85,7 @@ def audit(runner: Runner) -> Tally:
 def unit(runner: Runner) -> Tally:
     """Unit, property and contract tests: no cluster, no network but to install their servers."""
     if runner.run(PYTHON, "-m", "tests.packages") != 0:
-        return Tally(failed=1)
+        return failure("installation of the tests' servers")
     return pytest(runner, "tests/unit", "tests/property", "tests/contract")
 
 
@@ -136,14 +114,14 @@ def e2e(runner: Runner) -> Tally:
     if "AGENTSYSTEM_TEST_CONTEXT" in runner.env:
         return e2e_on_context(runner)
     if runner.run("make", "--no-print-directory", "images", f"NAME={CLUSTER}") != 0:
-        return Tally(failed=1)
+        return failure("make images")
     return pytest(runner, "tests/e2e")
 
 
 def e2e_on_context(runner: Runner) -> Tally:
     """The same on the user's cluster, less what only a dev cluster can do: that is counted."""
     if runner.run(PYTHON, "-m", "images") != 0:  # loads them with IMAGE_LOAD
-        return Tally(failed=1)
+        return failure("loading of the images")
     tally = pytest(runner, "tests/e2e")
     print(
         f"{tally.skipped} tests not run on an existing cluster: they need what only a dev cluster "
@@ -225,7 +203,7 @@ def run_group(runner: Runner, group: Group) -> Tally:
         return total
     with cluster(runner, group) as up:
         if not up:
-            return Tally(failed=len(group.stages))
+            return sum((failure(n, f"no cluster {group.cluster}") for n in group.stages), Tally())
         for name, stage in group.stages.items():
             runner.say(f"\n=== {name} ({time.strftime('%H:%M:%S')})")
             started = time.monotonic()
@@ -314,7 +292,7 @@ def main() -> int:
     except Interrupted as why:
         print(f"\ninterrupted by {why}; everything that was started has been ended", flush=True)
         return 130
-    print(f"\n{total}", flush=True)
+    print("", *total.named, total, sep="\n", flush=True)
     return 1 if total.failed else 0
 
 

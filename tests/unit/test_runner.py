@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests import run, runner
-from tests.run import Group, Tally
+from tests.run import Group
 from tests.runner import Interrupted, Runner
+from tests.tally import Tally
 
 WAITS = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
 
