@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
-WORDS = 160
+WORDS = 400
 """Longest reason of a failure, in characters."""
 
 

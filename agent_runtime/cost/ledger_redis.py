@@ -11,6 +11,7 @@ from agent_runtime.cost.ledger import LEASE_S, REMEMBERED_S
 from agent_runtime.stores import base
 from agent_runtime.stores.redis import Redis, Script
 
+_LEASE_MS = round(LEASE_S * 1000)
 _KEPT_S = 70 * 86_400
 """Longer than the longest period and the next one; after that nobody asks."""
 
@@ -79,16 +80,13 @@ return {
 class RedisLedger:
     """One ledger for all pods of a system."""
 
-    def __init__(
-        self, redis: Redis, namespace: str, system: str, *, lease_s: float = LEASE_S
-    ) -> None:
+    def __init__(self, redis: Redis, namespace: str, system: str) -> None:
         self._redis = redis
         self._prefix = f"{base.scope(namespace, system)}/budget"
-        self._lease_ms = round(lease_s * 1000)
 
     async def reserve(self, period: str, hold: str, nano: int, cap: int) -> tuple[bool, Totals]:
         """See `Ledger`."""
-        return await self._run(period, "reserve", hold, nano, cap, self._lease_ms)
+        return await self._run(period, "reserve", hold, nano, cap, _LEASE_MS)
 
     async def settle(self, period: str, hold: str, nano: int) -> Totals:
         """See `Ledger`."""
@@ -97,7 +95,7 @@ class RedisLedger:
 
     async def renew(self, period: str, holds: Iterable[str]) -> Totals:
         """See `Ledger`."""
-        _, totals = await self._run(period, "renew", self._lease_ms, _KEPT_S, *holds)
+        _, totals = await self._run(period, "renew", _LEASE_MS, _KEPT_S, *holds)
         return totals
 
     async def close(self) -> None:

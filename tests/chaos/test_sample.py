@@ -27,4 +27,6 @@ def test_a_sample_of_the_sweeps_ends_well(kubeconfig: str, tmp_path: Path) -> No
     wanted = runner.Wanted(sweeps="abcdhi", cases=tuple(SAMPLE), parallel=len(SAMPLE), rest=False)
     verdicts = asyncio.run(runner.run(Path(kubeconfig), tmp_path, wanted, told=lambda _: None))
     assert {verdict.case for verdict in verdicts} == set(SAMPLE)
-    assert [(v.case, v.wrong) for v in verdicts if not v.passed] == []
+    wrong = [f"{each.case}: {'; '.join(each.wrong)}" for each in verdicts if not each.passed]
+    if wrong:
+        pytest.fail(" | ".join(wrong), pytrace=False)

@@ -11,8 +11,8 @@ from tests import builders
 from tests.e2e import simulator, talk
 from tests.kube import Kube, conditions, eventually, is_true
 
-TOLD_WITHIN_S = 5.0
-"""The pod reports once a second."""
+TOLD_WITHIN_S = 15.0
+"""The pod reports once a second; the rest is for a busy machine."""
 ANSWERS = 10
 """At 0.10 USD each they cost the whole amount."""
 BUDGET = {

@@ -22,7 +22,7 @@ KINDS = (
     "Service",
     "ServiceAccount",
 )
-PROMPT_S = 5.0
+PROMPT_S = 15.0
 """An edit is carried out in well under a second; the rest is for a busy machine."""
 _numbers = itertools.count(1)
 

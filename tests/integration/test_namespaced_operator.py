@@ -23,7 +23,7 @@ from tests.kube import Kube, eventually
 
 _numbers = itertools.count(1)
 CONFIG = ROOT / "config" / "namespaced"
-PROMPT_S = 5.0
+PROMPT_S = 15.0
 """An edit is carried out in well under a second; the rest is for a busy machine."""
 OF_EVERY_USER = re.compile(r"/readyz|/api(/v1)?(\?.*)?|/apis(/[\w.]+(/v\w+)?)?(\?.*)?")
 """What Kubernetes lets every account read: the kinds that there are, and whether it is well."""

@@ -22,11 +22,11 @@ from agent_runtime.cost import money
 from agent_runtime.cost.budget import Period, Totals
 from agent_runtime.cost.ledger import LEASE_S
 from agent_runtime.cost.ledger_redis import RedisLedger
-from agent_runtime.stores.redis import Redis, RedisServer
-from tests.contract.runtime import charges, outages, serving
+from agent_runtime.stores.redis import Redis
+from tests.contract.runtime import charges, leases, outages, serving
 from tests.contract.runtime.charges import PRICE
 from tests.contract.runtime.outages import MIDWAY, WHOLE
-from tests.contract.runtime.servers import Server, redis_server, stores_of
+from tests.contract.runtime.servers import Server, connected, redis_server, stores_of
 from tests.contract.runtime.simulated import Simulated, simulating
 
 CLIENTS, TURNS = 200, 15
@@ -43,11 +43,9 @@ def running() -> Iterator[Server]:
 @pytest.fixture
 async def redis(running: Server) -> AsyncIterator[Redis]:
     """A client of a server that knows nothing."""
-    client = Redis(RedisServer("127.0.0.1", running.port))
-    client.start()
-    await client.command("FLUSHALL")
-    yield client
-    await client.close()
+    async with connected(running) as client:
+        await client.command("FLUSHALL")
+        yield client
 
 
 def document(there: Simulated, amount: str, *chain: str, **more: Any) -> dict[str, Any]:
@@ -105,13 +103,6 @@ class Watch:
     async def holders(self) -> set[bytes]:
         """Return the processes that have reserved something, as they call themselves."""
         return {hold.partition(b"-")[0] for hold in await self.leases_ms()}
-
-    async def pass_a_lease(self) -> None:
-        """Let a minute pass for every lease, without one passing."""
-        for hold in await self.leases_ms():
-            await self.redis.command(
-                "ZINCRBY", f"{self.key}/leases", str(-LEASE_S * 1000), hold.decode()
-            )
 
 
 @asynccontextmanager
@@ -171,9 +162,9 @@ async def test_200_at_once_and_kill_9_never_exceed_the_budget_and_leave_nothing_
             assert told[200] > 0
             assert told[429] > 0
             # the survivor's answers are charged; the others' reservations stand for a minute
-            leases = await settled_but_for_the_killed(watch)
-            assert 0 < max(leases.values()) <= LEASE_S * 1000
-            await watch.pass_a_lease()
+            standing = await settled_but_for_the_killed(watch)
+            assert 0 < max(standing.values()) <= LEASE_S * 1000
+            await leases.let_pass(redis, LEASE_S)
             after = await watch.ledger.renew(watch.period, [])
             assert after.reserved == 0
             assert 0 < after.settled <= charges.billed(await there.counts())

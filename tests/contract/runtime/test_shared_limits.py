@@ -92,14 +92,14 @@ async def test_pods_together_never_hold_more_places_than_there_are(server: Serve
 async def test_a_place_is_kept_while_its_pod_lives_and_falls_free_when_it_is_killed(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_limits, "LEASE_S", 0.6)
-    monkeypatch.setattr(shared_limits, "RENEW_S", 0.1)
+    monkeypatch.setattr(shared_limits, "LEASE_S", 2.0)
+    monkeypatch.setattr(shared_limits, "RENEW_S", 0.2)
     async with pods(server, 2, concurrency=1) as (one, other):
         keeper = asyncio.create_task(one.keep())
         await taken(one, 1)
-        await refused(other, within_s=1.2)
+        await refused(other, within_s=3.0)
         keeper.cancel()  # as kill -9 would
-        await (await other.turn(0, 5.0)).end()
+        await (await other.turn(0, 15.0)).end()
 
 
 async def test_who_gives_up_leaves_nothing_behind(server: Server) -> None:

@@ -42,9 +42,9 @@ async def test_rules_are_ordered_shown_and_withdrawn() -> None:
 
 async def test_a_rule_heals_by_itself_after_its_time() -> None:
     async with simulating() as simulator:
-        await simulator.order(rules=[{**DOWN, "seconds": 0.5}])
+        await simulator.order(rules=[{**DOWN, "seconds": 2.0}])
         assert await statuses(simulator, 1) == [500]
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(2.1)
         assert await statuses(simulator, 1) == [200]
 
 
