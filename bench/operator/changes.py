@@ -39,28 +39,31 @@ def run(options: argparse.Namespace) -> Iterator[Table]:
     """Change systems in turn at a steady rate, without and with a hot one."""
     seconds = options.minutes * 60
     qps = stage.UPSTREAM_QPS
+    described = (
+        f"{options.systems} systems, replicas 0, changes for {seconds:g} s each;"
+        f" {stage.described(options, controller_qps=qps)}"
+    )
     with stage.scaled(options, controller_qps=qps) as setting, setting.operator() as running:
         asyncio.run(_create(setting, options.systems))
         load = _Load(setting, running, options.systems, seconds)
-        busy = load.drive(PER_SECOND, hot=False)
+        busy = _rows(
+            f"change to first child write, {PER_SECOND} changes/s",
+            load.drive(PER_SECOND, hot=False),
+        )
+        yield Table("operator: latency of changes", described, busy)
         calm = load.drive(BESIDE_PER_SECOND, hot=False)
         beside = load.drive(BESIDE_PER_SECOND, hot=True)
     rows = (
-        *_rows(f"change to first child write, {PER_SECOND} changes/s", busy),
-        *_rows(f"the same, {BESIDE_PER_SECOND} changes/s", calm),
-        *_rows(f"the same, {BESIDE_PER_SECOND} changes/s beside a hot system", beside),
+        *_rows(f"change to first child write, {BESIDE_PER_SECOND} changes/s", calm),
+        *_rows("the same beside a hot system", beside),
         report.row(
             "p99 beside a hot system, ratio",
             "1",
             [report.percentile(beside, 0.99) / report.percentile(calm, 0.99)],
         ),
     )
-    described = (
-        f"{options.systems} systems, replicas 0, changes for {seconds:g} s each;"
-        f" hot: one more, {HOT_PER_SECOND} changes/s;"
-        f" {stage.described(options, controller_qps=qps)}"
-    )
-    yield Table("operator: latency of changes", described, rows)
+    hot = f"{described}; hot: one more, {HOT_PER_SECOND} changes/s"
+    yield Table("operator: latency of changes beside a hot system", hot, rows)
 
 
 def _rows(what: str, samples: list[float]) -> tuple[report.Row, ...]:
