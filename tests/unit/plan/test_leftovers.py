@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from agentsystem_operator.model.actions import Delete, Why
-from agentsystem_operator.model.observed import Child
+from agentsystem_operator.model.observed import Child, Pin, RevisionRecord
 from agentsystem_operator.model.references import Kind, Ref
 from agentsystem_operator.plan import leftovers
 
@@ -13,6 +13,13 @@ from agentsystem_operator.plan import leftovers
 def child(kind: Kind, name: str, *, agent: str = "writer", revision: str = "") -> Child:
     ref = Ref(kind, "shop", name)
     return Child(ref, f"uid-{name}", "1", "system-1", "", "", "support", agent, revision)
+
+
+def record(number: int) -> Child:
+    """The ControllerRevision in which the writer had revision `r<number>`."""
+    pins = {"writer": Pin("declared", f"r{number}", 1, "image", {})}
+    found = child(Kind.CONTROLLER_REVISION, f"support--{number:04}")
+    return replace(found, record=RevisionRecord(f"{number:04}", number, pins))
 
 
 CONFIG = child(Kind.CONFIG_MAP, "support--writer-r1", revision="r1")
@@ -51,8 +58,19 @@ CASES = (
         settled=("front",),
     ),
     Case(
-        "a config while its agent rolls",
-        (CONFIG, replace(PODS, controller_uid="d", revision="r2")),
+        "a recent config while its agent rolls",
+        (CONFIG, record(1), replace(PODS, controller_uid="d", revision="r2")),
+        (),
+        settled=(),
+    ),
+    Case(
+        "a recent config when its agent has rolled",
+        (CONFIG, record(1), replace(PODS, controller_uid="d", revision="r2")),
+        (CONFIG,),
+    ),
+    Case(
+        "an old config that pods use while their agent rolls",
+        (CONFIG, replace(PODS, controller_uid="d")),
         (),
         settled=(),
     ),
@@ -77,3 +95,20 @@ def test_what_is_wanted_stays() -> None:
     assert not leftovers.removals(
         children, {SERVICE.ref}, owner_uid="system-1", settled_agents=("writer",)
     )
+
+
+def test_a_system_that_never_settles_keeps_no_more_than_its_history() -> None:
+    configs = [child(Kind.CONFIG_MAP, f"support--writer-r{n}", revision=f"r{n}") for n in range(50)]
+    records = [record(number) for number in range(50)]
+    newest = {configs[-1].ref, records[-1].ref}
+    deployment = replace(DEPLOYMENT, revision="r49")
+    children = {item.ref: item for item in (*configs, *records, deployment)}
+
+    found = leftovers.removals(
+        children, {*newest, deployment.ref}, owner_uid="system-1", settled_agents=()
+    )
+
+    kept = children.keys() - {removal.ref for removal in found}
+    for kind in (Kind.CONFIG_MAP, Kind.CONTROLLER_REVISION):
+        assert sum(ref.kind is kind for ref in kept) == leftovers.KEPT_REVISIONS
+    assert kept >= newest
