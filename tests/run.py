@@ -238,10 +238,15 @@ def run_lanes(lanes: Mapping[str, Lane]) -> Tally:
 
 
 def prepare() -> None:
-    """Install and build once what lanes would want at the same time."""
+    """Install and build once what lanes would want at the same time.
+
+    Builds of images mount file systems for a while: to whoever compares what a dev cluster leaves
+    behind with what was there before, these would be what it left.
+    """
     runner = Runner()
     runner.run(PYTHON, "-m", "tests.packages")
     runner.run(*DEV, "build")
+    runner.run(PYTHON, "-m", "images", "--sbom")
 
 
 def run_all(wanted: Collection[str]) -> Tally:
